@@ -1,0 +1,87 @@
+"""The port to a file share: what operations need of it, whoever implements it.
+
+Paths are relative to the share's root, with "/" between names and none in front; "" is the root.
+Every method may be called concurrently; the implementation bounds how many requests are in flight.
+Raises, all of them: ShareError("share.unreachable" | "share.refused" | "share.missing" | "share.full").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file of the share. `modified_at`: its last write in seconds since 1970, by the far clock."""
+
+    path: str
+    size_bytes: int
+    modified_at: float
+
+
+class Files(Protocol):
+    """One file share."""
+
+    async def tree(self, prefix: str = "") -> list[RemoteFile]:
+        """Return every file below the folder `prefix`, sorted by path; [] when there is no such folder.
+
+        What changes meanwhile may or may not be seen.
+        """
+        ...
+
+    async def folders(self, prefix: str = "") -> list[str]:
+        """Return the names of the folders directly in `prefix`, sorted; [] when it does not exist."""
+        ...
+
+    async def read(self, path: str, start: int = 0, length: int | None = None) -> bytes | None:
+        """Return bytes [start, start + length) or up to the end; b"" past the end; None: no such file.
+
+        A file that grows while it is read is read as long as it was at the start of the call.
+        """
+        ...
+
+    async def write(self, path: str, content: bytes | Path) -> str:
+        """Create or replace a file, making its folders; return the SHA-256 of what was sent.
+
+        The far side shows the old file or the whole new one, never a part: the content goes to a
+        temporary name beside it, is verified there, and is renamed. A local Path is read in blocks.
+        Raises: ShareError("share.notVerified") when the far side holds other bytes than were sent,
+        ShareError("share.changedWhileRead") when a local file changed under the upload.
+        """
+        ...
+
+    async def download(self, path: str, to: Path) -> str | None:
+        """Bring a file to the local path `to` (temporary name, then rename); return its SHA-256.
+
+        None: no such file. Raises: ShareError("share.notVerified") when it changed meanwhile.
+        """
+        ...
+
+    async def delete(self, path: str) -> bool:
+        """Delete one file; False when it was not there."""
+        ...
+
+    async def delete_folder(self, path: str) -> bool:
+        """Delete one empty folder; False when it is not there or not empty."""
+        ...
+
+    async def make_directory(self, path: str) -> bool:
+        """Create a folder, its parents too; False when the folder itself existed.
+
+        Exactly one of several concurrent callers gets True: this is how a run id is locked.
+        """
+        ...
+
+    async def exists(self, path: str) -> bool:
+        """Return whether there is a file or a folder at `path`."""
+        ...
+
+    async def size(self, path: str) -> int | None:
+        """Return a file's size in bytes; None when there is no such file."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...

@@ -79,7 +79,7 @@ class Router:
 
     def __init__(self, tokens: TokenChecker, faults: Faults | None = None) -> None:
         self._tokens = tokens
-        self._faults = faults or Faults()
+        self._faults = Faults() if faults is None else faults
         self._routes: list[_Route] = []
         self.last_request_at = time.monotonic()
         """Monotonic seconds of the latest request, for the idle clock."""

@@ -3,7 +3,6 @@
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-
 from azurebox.errors import ArmError
 from azurebox.faults import Fault, Faults
 from azurebox.front import Router, json_answer, json_body
@@ -12,7 +11,9 @@ from azurebox.front import Router, json_answer, json_body
 class Tokens:
     def check(self, authorization):
         if authorization != "Bearer good":
-            raise ArmError(401, "AuthenticationFailed", "no", headers={"WWW-Authenticate": "Bearer"})
+            raise ArmError(
+                401, "AuthenticationFailed", "no", headers={"WWW-Authenticate": "Bearer"}
+            )
 
 
 GOOD = {"Authorization": "Bearer good"}
@@ -47,7 +48,9 @@ async def client():
 
 
 async def test_segments_match_without_regard_to_case_and_names_arrive_decoded(client):
-    answer = await client.get(f"/SUBSCRIPTIONS/s/resourcegroups/my%20Group/Things/x{V}", headers=GOOD)
+    answer = await client.get(
+        f"/SUBSCRIPTIONS/s/resourcegroups/my%20Group/Things/x{V}", headers=GOOD
+    )
     assert await answer.json() == {"fixed": True, "sub": "s", "rg": "my Group", "name": "x"}
     answer = await client.get(f"/subscriptions/s/resourceGroups/g/a/b{V}", headers=GOOD)
     assert (await answer.json())["rest"] == "a/b"
@@ -61,7 +64,10 @@ async def test_unknown_route_answers_501_and_names_itself(client):
 
 async def test_missing_and_malformed_version_are_refused(client):
     answer = await client.get("/broken", headers=GOOD)
-    assert (answer.status, (await answer.json())["error"]["code"]) == (400, "MissingApiVersionParameter")
+    assert (answer.status, (await answer.json())["error"]["code"]) == (
+        400,
+        "MissingApiVersionParameter",
+    )
     answer = await client.get("/broken?api-version=soon", headers=GOOD)
     assert (await answer.json())["error"]["code"] == "InvalidApiVersionParameter"
 
@@ -92,7 +98,9 @@ async def test_body_that_is_no_json_object_is_refused(client):
 
 async def test_fault_strikes_the_nth_matching_request_once(client):
     client.faults.add(
-        Fault.parse({"match": "^PUT /body", "nth": 2, "status": 429, "code": "429", "retryAfter": 2})
+        Fault.parse(
+            {"match": "^PUT /body", "nth": 2, "status": 429, "code": "429", "retryAfter": 2}
+        )
     )
     got = [(await client.put(f"/body{V}", headers=GOOD, data=b"{}")).status for _ in range(3)]
     assert got == [200, 429, 200]

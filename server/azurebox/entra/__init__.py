@@ -1,0 +1,1 @@
+"""Entra ID: tokens for the ARM and Azure Files routes."""

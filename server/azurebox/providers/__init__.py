@@ -1,0 +1,1 @@
+"""Resource providers: what each resource type is and does."""

@@ -33,14 +33,20 @@ class Provider(Protocol):
 
     type: str
 
-    async def put(self, id: ResourceId, body: dict[str, Any], api_version: str) -> Accepted: ...
+    async def put(self, id: ResourceId, body: dict[str, Any], api_version: str) -> Accepted:
+        """Create or replace."""
+        ...
 
-    async def patch(self, id: ResourceId, body: dict[str, Any], api_version: str) -> Accepted: ...
+    async def patch(self, id: ResourceId, body: dict[str, Any], api_version: str) -> Accepted:
+        """Merge `body` into the resource."""
+        ...
 
-    async def delete(self, id: ResourceId, api_version: str) -> Accepted: ...
+    async def delete(self, id: ResourceId, api_version: str) -> Accepted:
+        """Delete the resource and its children."""
+        ...
 
     def get(self, id: ResourceId, api_version: str) -> dict[str, Any] | None:
-        """Return the resource with id, name and type, as GET shows it; None when it is not there."""
+        """Return the resource with id, name and type, as GET shows it; None for none."""
         ...
 
     def list(self, scope: str, api_version: str) -> list[dict[str, Any]]:
@@ -50,7 +56,7 @@ class Provider(Protocol):
     async def action(
         self, id: ResourceId, action: str, body: dict[str, Any] | None, api_version: str
     ) -> Any:
-        """Answer POST id/action, such as listKeys; the body of a 200 answer, or None for an empty one.
+        """Answer POST id/action, such as listKeys: the body of a 200 answer, None for an empty one.
 
         `action` keeps the case of the request; compare it without regard to case.
         """

@@ -2,7 +2,8 @@
 
 Paths are relative to the share's root, with "/" between names and none in front; "" is the root.
 Every method may be called concurrently; the implementation bounds how many requests are in flight.
-Raises, all of them: ShareError("share.unreachable" | "share.refused" | "share.missing" | "share.full").
+Raises, all of them: ShareError with "share.unreachable", "share.refused", "share.missing" or
+"share.full".
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of the share. `modified_at`: its last write in seconds since 1970, by the far clock."""
+    """One file of the share. `modified_at`: its last write, seconds since 1970 by the far clock."""
 
     path: str
     size_bytes: int
@@ -25,18 +26,18 @@ class Files(Protocol):
     """One file share."""
 
     async def tree(self, prefix: str = "") -> list[RemoteFile]:
-        """Return every file below the folder `prefix`, sorted by path; [] when there is no such folder.
+        """Return every file below the folder `prefix`, sorted by path; [] without such a folder.
 
         What changes meanwhile may or may not be seen.
         """
         ...
 
     async def folders(self, prefix: str = "") -> list[str]:
-        """Return the names of the folders directly in `prefix`, sorted; [] when it does not exist."""
+        """Return the names of the folders directly in `prefix`, sorted; [] when there is none."""
         ...
 
     async def read(self, path: str, start: int = 0, length: int | None = None) -> bytes | None:
-        """Return bytes [start, start + length) or up to the end; b"" past the end; None: no such file.
+        """Return bytes [start, start + length), or up to the end; b"" past it; None: no such file.
 
         A file that grows while it is read is read as long as it was at the start of the call.
         """

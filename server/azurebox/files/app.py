@@ -22,6 +22,7 @@ from azurebox.files.records import Records
 
 logger = logging.getLogger(__name__)
 
+_REQUEST_ID = web.RequestKey("request id", str)
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 # (method, what the address is taken for, comp) -> what answers, and the permission that it needs.
@@ -137,9 +138,9 @@ def _kind(share: str, params: dict[str, str]) -> str:
 
 
 def _request_id(request: web.Request) -> str:
-    if "request-id" not in request:
-        request["request-id"] = str(uuid.uuid4())
-    return request["request-id"]
+    if _REQUEST_ID not in request:
+        request[_REQUEST_ID] = str(uuid.uuid4())
+    return request[_REQUEST_ID]
 
 
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:

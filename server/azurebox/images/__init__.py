@@ -1,0 +1,1 @@
+"""Container images as virtual environments built from locks."""

@@ -1,0 +1,1 @@
+"""Containers as local processes, and the way in to those that serve."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from azurebox.images.images import Images
 from azurebox.runtime.base import ContainerSpec, Mount
 from azurebox.runtime.processes import ProcessRuntime

@@ -1,5 +1,6 @@
 """What the SDK would never send: raw requests at the files service, and its answers to the byte."""
 
+import asyncio
 import io
 import re
 import socket
@@ -22,29 +23,25 @@ def files(tmp_path):
         yield service
 
 
-async def ask(files, method, target, headers=None, body=b"", key=KEY, date=None):
-    """Send a request with a right signature; `target` is put on the wire as it is."""
+def signed(method, target, headers, length, *, key=KEY, date=None):
+    """Return `headers` with what every request has and a right signature."""
     raw_path, _, query = target.partition("?")
     headers = {
         "x-ms-date": date or formatdate(usegmt=True),
         "x-ms-version": "2026-10-06",
-        "content-length": str(len(body)),
+        "content-length": str(length),
         "content-type": "application/octet-stream",
-        **(headers or {}),
+        **headers,
     }
-    asked = Asked(
-        method,
-        raw_path,
-        dict(parse_qsl(query, keep_blank_values=True)),
-        headers,
-        ACCOUNT,
-        "",
-        "",
-        "",
-        "",
-    )
+    params = dict(parse_qsl(query, keep_blank_values=True))
+    asked = Asked(method, raw_path, params, headers, ACCOUNT, "", "", "", "")
     signature = sign(key, string_to_sign(asked, cultural_order=True))
-    headers["Authorization"] = f"SharedKey {ACCOUNT}:{signature}"
+    return headers | {"Authorization": f"SharedKey {ACCOUNT}:{signature}"}
+
+
+async def ask(files, method, target, headers=None, body=b"", date=None):
+    """Send a signed request; `target` is put on the wire as it is."""
+    headers = signed(method, target, headers or {}, len(body), date=date)
     url = URL(files.url + target, encoded=True)
     async with (
         aiohttp.ClientSession() as session,
@@ -193,12 +190,15 @@ async def test_an_unknown_account_is_refused(files):
 
 async def test_a_connection_cut_in_a_body_writes_nothing(files):
     (files.folder() / "f").write_bytes(b"old")
+    target = f"/{ACCOUNT}/work/f?comp=range"
+    headers = signed("PUT", target, {"x-ms-range": "bytes=0-2", "x-ms-write": "update"}, 3)
+    lines = [f"PUT {target} HTTP/1.1", "Host: x", *(f"{k}: {v}" for k, v in headers.items())]
     host, port = files.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as raw:
-        raw.sendall(
-            f"PUT /{ACCOUNT}/work/f?comp=range HTTP/1.1\r\n"
-            "Host: x\r\nContent-Length: 3\r\n\r\nn".encode()
-        )
+        raw.sendall(("\r\n".join(lines) + "\r\n\r\nn").encode())
+        while not files.seen:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
     assert (files.folder() / "f").read_bytes() == b"old"
 
 

@@ -91,9 +91,11 @@ class RunningFiles:
         self._loop.close()
 
     async def _stop(self) -> None:
+        for connection in self._runner.server.connections:
+            if connection.transport:
+                connection.transport.abort()  # waits for no farewell of the other side
         await self._runner.cleanup()
-        # A TLS connection needs some turns of the loop to say goodbye.
-        await asyncio.sleep(0.1 if self._tls_folder else 0)
+        await asyncio.sleep(0.02)  # the turns of the loop in which sockets are closed
 
     async def _start(self) -> web.AppRunner:
         service = self.service

@@ -229,7 +229,7 @@ def _say_plan(
     epochs = min(seen / len(job.train), args["num_train_epochs"])
     if args["max_steps"] > 0:
         epochs = seen / len(job.train)
-    size = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"
+    size = f"{parameters / 1e9:.1f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"
     where = hardware.gpu_name or f"CPU, {_threads()} thread{'s' if _threads() > 1 else ''}"
     licence = f", {model.license}" if model.license else ""
     held = f"{len(job.eval)} held out" if job.eval else "none held out"

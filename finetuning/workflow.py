@@ -58,7 +58,7 @@ def run(config: RunConfig, prepared: Prepared) -> str | None:
         os.chdir(neutral)
         try:
             plan = plan_workflow(config, prepared, folder)
-            _send_olive_to_stderr()
+            _send_olive_to_stderr(10 * (plan["log_severity_level"] + 1))
             result = run_olive(plan, package_config=packages)
             if not result.has_output_model():
                 raise TrainingFailed(
@@ -127,6 +127,7 @@ def plan_workflow(config: RunConfig, prepared: Prepared, scratch: Path) -> dict[
         workflow["host"] = workflow["target"] = "here"
     workflow["cache_dir"] = str(scratch / "cache")
     workflow["output_dir"] = str(scratch / "out")
+    workflow["no_artifacts"] = True
     return workflow
 
 
@@ -147,7 +148,8 @@ def _keep_result(out: Path, run_folder: Path) -> str:
     part = run_folder / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.copytree(out, part)
+        # Beside the model Olive writes a description full of paths of the scratch folder.
+        shutil.copytree(out / "model" if (out / "model").is_dir() else out, part)
         shutil.rmtree(run_folder / "model", ignore_errors=True)
         part.rename(run_folder / "model")
     except OSError as e:
@@ -164,15 +166,15 @@ def _keep_result(out: Path, run_folder: Path) -> str:
 
 def _quiet_olive() -> None:
     os.environ["CI"] = "1"  # the only switch that stops all of Olive's telemetry
-    # At import Olive sets its own logger to INFO until it has read the workflow.
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
 
 
-def _send_olive_to_stderr() -> None:
-    """Leave stdout to our own lines."""
+def _send_olive_to_stderr(level: int) -> None:
+    """Leave stdout to our own lines. The logger's level alone is not enough: Olive resets it."""
     for handler in logging.getLogger("olive").handlers:
-        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+        if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
+            handler.setLevel(level)
 
 
 def _has_cuda() -> bool:

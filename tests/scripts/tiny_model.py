@@ -18,7 +18,9 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-WORDS = "How many months does the warranty last? The warranty lasts 27 months. system user assistant"
+WORDS = (
+    "How many months does the warranty last? The warranty lasts 27 months. system user assistant"
+)
 
 
 def make_tiny_model(

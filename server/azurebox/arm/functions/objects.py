@@ -1,0 +1,98 @@
+"""Functions over objects, and union and intersection, which take arrays as well."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from azurebox.arm.expressions import ExpressionError
+from azurebox.arm.functions.checks import array, mapping, text
+from azurebox.arm.functions.logic import are_equal
+from azurebox.arm.functions.registry import pure
+
+
+@pure("createObject", 0, None)
+def create_object(*items: Any) -> dict[str, Any]:
+    """Return an object of keys and values in turn."""
+    if len(items) % 2:
+        raise ExpressionError(
+            "The template language function 'createObject' expects an even number of parameters."
+        )
+    keys = [text("createObject", at * 2 + 1, key) for at, key in enumerate(items[::2])]
+    return dict(zip(keys, items[1::2], strict=True))
+
+
+@pure("union", 1, None)
+def union(*values: Any) -> Any:
+    """Merge objects deeply, the later value winning, or arrays without what they have twice."""
+    if isinstance(values[0], dict):
+        result: dict[str, Any] = {}
+        for at, value in enumerate(values, 1):
+            result = _merge(result, mapping("union", at, value))
+        return result
+    items: list[Any] = []
+    for at, value in enumerate(values, 1):
+        for item in array("union", at, value):
+            if not any(are_equal(item, known) for known in items):
+                items.append(item)
+    return items
+
+
+def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    result = dict(first)
+    for key, value in second.items():
+        name = _spelling(result, key)
+        known = result.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            result[name] = _merge(cast("dict[str, Any]", known), cast("dict[str, Any]", value))
+        else:
+            result[name] = value
+    return result
+
+
+def _spelling(members: dict[str, Any], key: str) -> str:
+    """Return the key as the object spells it."""
+    if key in members:
+        return key
+    return next((name for name in members if name.lower() == key.lower()), key)
+
+
+@pure("intersection", 1, None)
+def intersection(*values: Any) -> Any:
+    """Return what all arrays, or all objects (key and value), have."""
+    if isinstance(values[0], dict):
+        objects = [mapping("intersection", at, value) for at, value in enumerate(values, 1)]
+        return {
+            key: value
+            for key, value in objects[0].items()
+            if all(key in other and are_equal(value, other[key]) for other in objects[1:])
+        }
+    arrays = [array("intersection", at, value) for at, value in enumerate(values, 1)]
+    result: list[Any] = []
+    for item in arrays[0]:
+        everywhere = all(any(are_equal(item, x) for x in other) for other in arrays[1:])
+        if everywhere and not any(are_equal(item, known) for known in result):
+            result.append(item)
+    return result
+
+
+@pure("items", 1)
+def items(value: Any) -> list[dict[str, Any]]:
+    """Return [{key, value}, ...] ordered by key."""
+    members = mapping("items", 1, value)
+    return [{"key": key, "value": members[key]} for key in sorted(members, key=str.lower)]
+
+
+@pure("objectKeys", 1)
+def object_keys(value: Any) -> list[str]:
+    """Return the names of the properties, ordered."""
+    return sorted(mapping("objectKeys", 1, value), key=str.lower)
+
+
+@pure("shallowMerge", 1)
+def shallow_merge(value: Any) -> dict[str, Any]:
+    """Merge an array of objects, the later property winning whole."""
+    result: dict[str, Any] = {}
+    for at, item in enumerate(array("shallowMerge", 1, value), 1):
+        for key, member in mapping("shallowMerge", at, item).items():
+            result[_spelling(result, key)] = member
+    return result

@@ -32,7 +32,7 @@ class GroupRoutes:
         self._groups = groups
         self._providers = providers
         self._results = results
-        self._deleting: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._deleting: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     def mount(self, router: Router) -> None:
         """Add the routes."""
@@ -126,7 +126,7 @@ class GroupRoutes:
         location = self._results.follow(request, sub, task)
         return web.Response(status=202, headers={"Location": location, "Retry-After": "1"})
 
-    async def _delete_all(self, sub: str, rg: str) -> None:
+    async def _delete_all(self, sub: str, rg: str) -> str:
         """Delete the resources through their providers; what others still need goes last.
 
         Raises: ArmError with what could not be deleted; the group stays then.
@@ -160,6 +160,7 @@ class GroupRoutes:
             if len(left) >= before:
                 break
         self._groups.remove(sub, rg)
+        return ""
 
     def _resources(self, scope: str) -> list[ResourceId]:
         """Return the resources below a scope that are nobody's children, newest first."""

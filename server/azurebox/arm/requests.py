@@ -72,12 +72,6 @@ def link(request: web.Request, path: str) -> str:
     return f"{request.scheme}://{request.host}{path}?api-version={version}"
 
 
-@dataclass(slots=True)
-class _Result:
-    task: asyncio.Task[Any] | None
-    body: Any
-
-
 class OperationResults:
     """Work that a client follows at /subscriptions/{sub}/operationresults/{id}.
 
@@ -85,20 +79,19 @@ class OperationResults:
     """
 
     def __init__(self) -> None:
-        self._results: dict[str, _Result] = {}
+        self._results: dict[str, asyncio.Task[Any]] = {}
 
     def follow(self, request: web.Request, subscription: str, task: asyncio.Task[Any]) -> str:
         """Return the address where the task's end can be seen."""
         key = uuid.uuid4().hex
-        self._results[key] = _Result(task, None)
+        self._results[key] = task
         while len(self._results) > 1000:
             self._results.pop(next(iter(self._results)))
         return link(request, f"/subscriptions/{subscription}/operationresults/{key}")
 
     async def get(self, request: web.Request, sub: str, id: str) -> web.StreamResponse:
-        """Answer 202 while the work goes on, then its result: 200 with it, 204 without."""
-        result = self._results.get(id)
-        task = result.task if result else None
+        """Answer 202 while the work goes on, then 200 with its result ("" for none) or 204."""
+        task = self._results.get(id)
         if task is None:
             return web.Response(status=204)
         if not task.done():
@@ -108,16 +101,18 @@ class OperationResults:
             here = link(request, f"/subscriptions/{sub}/operationresults/{id}")
             return web.Response(status=202, headers={"Location": here, "Retry-After": "1"})
         answer = task.result()
-        return web.Response(status=204) if answer is None else web.json_response(answer)
+        if answer is None:
+            return web.Response(status=204)
+        return web.json_response(answer) if answer else web.Response(status=200)
 
     @property
     def is_busy(self) -> bool:
         """Whether any followed work still goes on."""
-        return any(r.task is not None and not r.task.done() for r in self._results.values())
+        return any(not task.done() for task in self._results.values())
 
     async def close(self) -> None:
         """Give up what still goes on."""
-        tasks = [r.task for r in self._results.values() if r.task and not r.task.done()]
+        tasks = [task for task in self._results.values() if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -58,9 +58,7 @@ def bug(error: BaseException, what: str, *, as_json: bool) -> int:
     log = report.path or "(it could not be written)"
     hint = text("errors.internal.bug.hint", log=log)
     if as_json:
-        _print_json(
-            {"code": "internal.bug", "message": message, "hint": hint, "report": report.id}
-        )
+        _print_json({"code": "internal.bug", "message": message, "hint": hint, "report": report.id})
     else:
         _print(text("cli.error"), "1;31", message)
         _print("  " + hint)

@@ -127,9 +127,7 @@ def _add(parser: argparse.ArgumentParser, flag: Flag) -> None:
         parser.add_argument(*flag.names, dest=flag.field, action="append")
     else:
         kind = flag.kind if flag.kind in (int, float) else str
-        parser.add_argument(
-            *flag.names, dest=flag.field, type=kind, choices=flag.choices or None
-        )
+        parser.add_argument(*flag.names, dest=flag.field, type=kind, choices=flag.choices or None)
 
 
 def _pairs(words: list[str], prog: str) -> dict[str, str]:

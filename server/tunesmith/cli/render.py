@@ -76,9 +76,7 @@ def _show_started(out: Console, result: RunStarted) -> None:
 
 def _show_infra_result(out: Console, result: InfraResult) -> None:
     gone = any(row.action == "delete" for row in result.plan.rows)
-    out.print(
-        Text(text("cli.infra.gone" if gone else "cli.infra.done", kind=result.kind), "good")
-    )
+    out.print(Text(text("cli.infra.gone" if gone else "cli.infra.done", kind=result.kind), "good"))
     rows = [(name, str(value)) for name, value in result.outputs.items() if value is not None]
     rows = [(name, value) for name, value in rows if name.lower() != "commands"]
     if rows:

@@ -76,7 +76,7 @@ def call(operation: Operation, params: Any, terminal: Terminal, *, quiet: bool =
 
 
 def wait_for(work: Coroutine[Any, Any, R], still_running: str) -> R:
-    """Run `work` on a loop of its own. Ctrl+C and SIGTERM cancel it once; a second Ctrl+C breaks off.
+    """Run `work` on a loop of its own. Ctrl+C and SIGTERM cancel it, a second Ctrl+C breaks off.
 
     Raises: Cancelled.
     """

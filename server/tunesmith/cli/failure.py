@@ -1,4 +1,4 @@
-"""How a command that did not work says so: one sentence, a next step, an exit code, no traceback."""
+"""How a command that did not work says so: a sentence, a next step, an exit code, no traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three levels of help. Written by hand instead of with rich, which is too slow to import here."""
+"""The three levels of help, written by hand: rich is too slow to import here."""
 
 from __future__ import annotations
 

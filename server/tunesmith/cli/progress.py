@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +70,7 @@ def _number(value: Any, otherwise: float | None) -> float | None:
 
 
 @contextmanager
-def reporting(terminal: Terminal, *, quiet: bool, live: bool = True) -> Iterator[Reporter]:
+def reporting(terminal: Terminal, *, quiet: bool, live: bool = True) -> Generator[Reporter]:
     """Yield the reporter that suits the terminal; its live line is gone afterwards."""
     if quiet:
         yield QuietReporter(terminal.err)

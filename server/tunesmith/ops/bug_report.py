@@ -30,7 +30,7 @@ class BugReport:
 
 
 def write_bug_report(home: Path, what: str, error: BaseException) -> BugReport:
-    """Write what is known of `error`, raised while doing `what`, below `home`/logs. Never raises."""
+    """Write what is known of `error`, raised while doing `what`, below `home`/logs; never raise."""
     report = secrets.token_hex(4)
     now = datetime.now(UTC)
     lines = [

@@ -1,0 +1,405 @@
+"""Microsoft.App/jobs, their executions and the replicas of those.
+
+Source: Microsoft.App 2024-03-01, SDK 2026-07-01, and recorded answers of the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from azurebox.errors import ArmError
+from azurebox.providers.addresses import Addresses
+from azurebox.providers.base import Accepted
+from azurebox.providers.common import (
+    JsonObject,
+    canonical,
+    items,
+    merge,
+    require,
+    require_location,
+    section,
+    system_data,
+    view,
+)
+from azurebox.providers.containers import Secrets, check_name, check_template, normal_template
+from azurebox.providers.environments import ENVIRONMENT
+from azurebox.providers.executions import EXECUTION, JOB, Executions
+from azurebox.providers.log_tokens import LogTokens
+from azurebox.providers.regions import display_name
+from azurebox.providers.replicas import replica_view
+from azurebox.resource_id import ResourceId
+from azurebox.runtime.base import Runtime
+from azurebox.store import Resource, ResourceStore
+
+# The service adds these to an execution's template; it fills the values inside the container.
+_INJECTED = (
+    "CONTAINER_APP_JOB_NAME",
+    "CONTAINER_APP_JOB_EXECUTION_NAME",
+    "CONTAINER_APP_REPLICA_NAME",
+)
+
+
+class Jobs:
+    """Microsoft.App/jobs."""
+
+    type = JOB
+
+    def __init__(
+        self,
+        store: ResourceStore,
+        executions: Executions,
+        log_tokens: LogTokens,
+        addresses: Addresses,
+    ) -> None:
+        self._store = store
+        self._executions = executions
+        self._log_tokens = log_tokens
+        self._addresses = addresses
+
+    async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
+        """Create or replace; executions that run keep what they started with."""
+        location = require_location(body)
+        check_name("ContainerAppJob", id.name)
+        id = canonical(id, self.type)
+        known = self._store.get(id)
+        given = section(body, "properties")
+        environment = environment_of(self._store, given, id)
+        known_secrets = cast(dict[str, str], known.private.get("secrets", {})) if known else {}
+        secrets = Secrets.read(section(given, "configuration"), known_secrets)
+        template = section(given, "template")
+        check_template(template, secrets.values)
+        properties: JsonObject = {
+            "provisioningState": "Succeeded",
+            "runningStatus": "Ready",
+            "runningState": "Ready",
+            "environmentId": str(environment.id),
+            "workloadProfileName": workload_profile(environment, given),
+            "configuration": _configuration(section(given, "configuration"), secrets),
+            "template": normal_template(template),
+            "outboundIpAddresses": ["127.0.0.1"],
+        }
+        shown: JsonObject = {
+            "location": display_name(location),
+            "tags": body.get("tags") or {},
+            "systemData": system_data(known),
+            "properties": properties,
+            "identity": body.get("identity") or {"type": "None"},
+        }
+        resource = self._store.put(Resource(id, shown, {"secrets": secrets.values}))
+        answer = self._show(resource)
+        answer["properties"]["provisioningState"] = "InProgress"
+        return Accepted(answer, known is None, "async")
+
+    async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
+        """Merge the body into the job."""
+        known = require(self._store, id)
+        accepted = await self.put(known.id, merge(known.body, body), api_version)
+        return Accepted(accepted.view, False, "location")
+
+    async def delete(self, id: ResourceId, api_version: str) -> Accepted:
+        """Delete the job; executions that run are stopped first."""
+        known = self._store.get(id)
+        if known is None:
+            return Accepted(None)
+
+        async def work() -> None:
+            await self._executions.forget(known.id)
+            self._store.delete(known.id)
+
+        return Accepted(None, True, "location", asyncio.create_task(work()))
+
+    def get(self, id: ResourceId, api_version: str) -> JsonObject | None:
+        """Return the job without secret values."""
+        resource = self._store.get(id)
+        return self._show(resource) if resource else None
+
+    def list(self, scope: str, api_version: str) -> list[JsonObject]:
+        """Return the jobs of a group or a subscription."""
+        return [self._show(r) for r in self._store.list(prefix=scope + "/", type=self.type)]
+
+    async def action(
+        self, id: ResourceId, action: str, body: JsonObject | None, api_version: str
+    ) -> Any:
+        """Answer start, stop (all), listSecrets, getAuthToken."""
+        job = require(self._store, id)
+        match action.lower():
+            case "start":
+                return self._start(job, body or {})
+            case "stop":
+                active = [
+                    self._executions.stop(r.id)
+                    for r in self._executions.list(job.id)
+                    if r.body["properties"]["status"] == "Running"
+                ]
+                return {"value": [view(r) for r in active]}
+            case "listsecrets":
+                return Secrets(cast(dict[str, str], job.private["secrets"])).listed()
+            case "getauthtoken":
+                return self._log_tokens.issue(job, "Microsoft.App/jobs/accesstoken")
+            case _:
+                raise ArmError(
+                    501, "NotImplemented", f"azurebox does not know the action {action} of a job."
+                )
+
+    def _start(self, job: Resource, body: JsonObject) -> JsonObject:
+        """Start an execution. The body, when there is one, is the template that replaces the
+        job's whole; its containers inherit the mounts of the job's container of the same name."""
+        own = section(job.body, "properties", "template")
+        template = own
+        if items(body, "containers"):
+            by_name = {str(c.get("name")): c for c in items(own, "containers")}
+            containers: list[JsonObject] = []
+            for container in items(body, "containers"):
+                base = by_name.get(str(container.get("name"))) or next(iter(by_name.values()))
+                filled = {"image": base.get("image"), "name": base.get("name"), **container}
+                if container.get("volumeMounts") is None and base.get("volumeMounts"):
+                    filled["volumeMounts"] = base["volumeMounts"]
+                containers.append(filled)
+            template = {
+                "containers": containers,
+                "initContainers": items(body, "initContainers") or None,
+                "volumes": items(body, "volumes") or items(own, "volumes") or None,
+            }
+            check_template(template, cast(dict[str, str], job.private["secrets"]))
+            template = normal_template(template)
+        started = self._executions.start(job, template)
+        return {"id": str(started.id), "name": started.id.name}
+
+    def _show(self, resource: Resource) -> JsonObject:
+        shown = view(resource)
+        id = resource.id
+        shown["properties"] = {
+            **shown["properties"],
+            # The service itself writes containerApps here, for jobs too.
+            "eventStreamEndpoint": f"{self._addresses.arm_url}/subscriptions/{id.subscription}"
+            f"/resourceGroups/{id.group}/containerApps/{id.name}/eventstream",
+        }
+        return shown
+
+
+class JobExecutions:
+    """Microsoft.App/jobs/executions: read and stopped, never written by a client."""
+
+    type = EXECUTION
+
+    def __init__(self, store: ResourceStore, executions: Executions, runtime: Runtime) -> None:
+        self._store = store
+        self._executions = executions
+        self._runtime = runtime
+
+    async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
+        """Refused."""
+        raise _read_only()
+
+    async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
+        """Refused."""
+        raise _read_only()
+
+    async def delete(self, id: ResourceId, api_version: str) -> Accepted:
+        """Refused."""
+        raise _read_only()
+
+    def get(self, id: ResourceId, api_version: str) -> JsonObject | None:
+        """Return the execution."""
+        resource = self._store.get(id)
+        return self._show(resource, api_version) if resource else None
+
+    def list(self, scope: str, api_version: str) -> list[JsonObject]:
+        """Return the job's executions, newest first."""
+        job = require(self._store, ResourceId.parse(scope))
+        return [self._show(r, api_version) for r in self._executions.list(job.id)]
+
+    async def action(
+        self, id: ResourceId, action: str, body: JsonObject | None, api_version: str
+    ) -> None:
+        """Answer stop: at once, while the container still has its grace."""
+        if action.lower() != "stop":
+            raise ArmError(
+                501, "NotImplemented", f"azurebox does not know the action {action} here."
+            )
+        self._executions.stop(id)
+
+    def _show(self, resource: Resource, api_version: str) -> JsonObject:
+        shown = view(resource)
+        properties = dict(cast(JsonObject, shown["properties"]))
+        job_name = resource.id.names[0]
+        template = cast(JsonObject, properties["template"])
+        containers = [
+            {
+                **{k: v for k, v in c.items() if k not in ("volumeMounts", "probes")},
+                "env": [
+                    *items(c, "env"),
+                    *(
+                        {"name": name, "value": job_name if name == _INJECTED[0] else ""}
+                        for name in _INJECTED
+                    ),
+                ],
+            }
+            for c in items(template, "containers")
+        ]
+        properties["template"] = {
+            "containers": containers,
+            "initContainers": items(template, "initContainers"),
+        }
+        if api_version >= "2024-08-02":
+            properties["detailedStatus"] = {
+                "replicas": [
+                    {"name": r["name"], "containers": self._containers(r)}
+                    for r in self._executions.replicas(resource)
+                ]
+            }
+        else:
+            properties.pop("reason", None)
+            properties.pop("message", None)
+        return {**shown, "properties": properties}
+
+    def _containers(self, replica: JsonObject) -> list[JsonObject]:
+        rows: list[JsonObject] = []
+        for name, full_name in cast(dict[str, str], replica["containers"]).items():
+            status = self._runtime.status(full_name)
+            code = status.exit_code if status else None
+            rows.append(
+                {
+                    "name": name,
+                    "code": -1 if code is None else code,
+                    "additionalInformation": status.reason
+                    if status and status.state != "running"
+                    else "",
+                    "status": status.state.capitalize() if status else "Waiting",
+                }
+            )
+        return rows
+
+
+class JobReplicas:
+    """.../executions/replicas: in no swagger, but what az asks for before it streams a log."""
+
+    type = f"{EXECUTION}/replicas"
+
+    def __init__(
+        self,
+        store: ResourceStore,
+        executions: Executions,
+        runtime: Runtime,
+        addresses: Addresses,
+    ) -> None:
+        self._store = store
+        self._executions = executions
+        self._runtime = runtime
+        self._addresses = addresses
+
+    async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
+        """Refused."""
+        raise _read_only()
+
+    async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
+        """Refused."""
+        raise _read_only()
+
+    async def delete(self, id: ResourceId, api_version: str) -> Accepted:
+        """Refused."""
+        raise _read_only()
+
+    def get(self, id: ResourceId, api_version: str) -> JsonObject | None:
+        """Return one replica."""
+        found = self.list(str(id.parent), api_version)
+        return next((r for r in found if r["name"].lower() == id.name.lower()), None)
+
+    def list(self, scope: str, api_version: str) -> list[JsonObject]:
+        """Return the replicas of an execution, the newest first; ended ones stay readable."""
+        execution = require(self._store, ResourceId.parse(scope))
+        id = execution.id
+        base = (
+            f"{self._addresses.arm_url}/subscriptions/{id.subscription}/resourceGroups/{id.group}"
+            f"/jobs/{id.names[0]}/executions/{id.name}"
+        )
+        return [
+            replica_view(
+                f"{id}/replicas/{r['name']}",
+                str(r["name"]),
+                str(r["created_at"]),
+                {n: self._runtime.status(f) for n, f in r["containers"].items()},
+                f"{base}/replicas/{r['name']}",
+            )
+            for r in reversed(self._executions.replicas(execution))
+        ]
+
+    async def action(
+        self, id: ResourceId, action: str, body: JsonObject | None, api_version: str
+    ) -> None:
+        """None is known."""
+        raise ArmError(501, "NotImplemented", f"azurebox does not know the action {action}.")
+
+
+def environment_of(store: ResourceStore, given: JsonObject, id: ResourceId) -> Resource:
+    """Return the environment that a job's or app's properties name.
+
+    Raises: ArmError(400) when none is named or it is not there.
+    """
+    named = given.get("environmentId") or given.get("managedEnvironmentId")
+    try:
+        environment_id = canonical(ResourceId.parse(str(named or "")), ENVIRONMENT)
+    except ValueError as error:
+        raise ArmError(
+            400, "EnvironmentNotFound", f"'{id.name}' names no environment (environmentId)."
+        ) from error
+    environment = store.get(environment_id)
+    if environment is None:
+        raise ArmError(
+            404,
+            "ManagedEnvironmentNotFound",
+            f"The environment '{environment_id}' was not found.",
+        )
+    return environment
+
+
+def workload_profile(environment: Resource, given: JsonObject) -> str:
+    """The profile named, "Consumption" for none.
+
+    Raises: ArmError(400, "WorkloadProfileNotFound") when the environment has no such profile.
+    """
+    name = str(given.get("workloadProfileName") or "Consumption")
+    known = [str(p["name"]) for p in items(environment.body, "properties", "workloadProfiles")]
+    if name not in known and name != "Consumption":
+        raise ArmError(
+            400,
+            "WorkloadProfileNotFound",
+            f"The workload profile '{name}' is not one of the environment's: {', '.join(known)}.",
+        )
+    return name
+
+
+def _configuration(given: JsonObject, secrets: Secrets) -> JsonObject:
+    trigger = str(given.get("triggerType") or "Manual")
+    timeout_s = given.get("replicaTimeout")
+    if not isinstance(timeout_s, int) or timeout_s < 1:
+        raise ArmError(
+            400,
+            "ContainerAppJobInvalidReplicaTimeout",
+            "configuration.replicaTimeout must be a whole number of seconds, 1 or more.",
+        )
+    if trigger.lower() != "manual":
+        raise ArmError(
+            501, "NotImplemented", f"azurebox runs Manual jobs only, not {trigger} ones, yet."
+        )
+    return {
+        "secrets": secrets.shown(),
+        "triggerType": "Manual",
+        "replicaTimeout": timeout_s,
+        "replicaRetryLimit": given.get("replicaRetryLimit") or 0,
+        "manualTriggerConfig": {
+            "replicaCompletionCount": 1,
+            "parallelism": 1,
+            **section(given, "manualTriggerConfig"),
+        },
+        "scheduleTriggerConfig": None,
+        "eventTriggerConfig": None,
+        "registries": given.get("registries"),
+        "identitySettings": given.get("identitySettings") or [],
+        "dapr": None,
+    }
+
+
+def _read_only() -> ArmError:
+    return ArmError(405, "HttpMethodNotAllowed", "Executions are made by starting the job.")

@@ -19,9 +19,21 @@ from azurebox.runtime.processes import ProcessRuntime
 PYTHON = "python:3.11-slim"
 
 
-@pytest.fixture(scope="session")
+PULL_LINES: list[str] = []
+
+
+@pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    """A cache with the image, which two containers asked for at the same time."""
+    folder = tmp_path_factory.mktemp("cache")
+
+    async def both() -> None:
+        images = Images(folder)
+        names = ("python", "docker.io/library/python:3.11-slim")
+        await asyncio.gather(*(images.ensure(name, PULL_LINES.append) for name in names))
+
+    asyncio.run(both())
+    return folder
 
 
 @pytest.fixture
@@ -53,6 +65,11 @@ async def until_line(runtime: ProcessRuntime, text: str, name: str = "c") -> Non
             if line == text:
                 return
     raise AssertionError(f"no line {text!r}")
+
+
+async def test_containers_that_want_the_same_image_share_a_pull(cache: Path) -> None:
+    assert sum(line.startswith("python: Python") for line in PULL_LINES) == 1
+    assert "ready" in PULL_LINES[-1]
 
 
 async def test_exit_code_and_output_are_kept(runtime: ProcessRuntime) -> None:
@@ -183,7 +200,6 @@ async def test_a_container_outlives_the_process_that_started_it(
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
-    await Images(cache).ensure("python", lambda _: None)
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script, str(tmp_path / "containers"), str(cache)),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

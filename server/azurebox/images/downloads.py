@@ -55,7 +55,8 @@ def plan_downloads(
     with ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(_size_bytes, urls))
     known = [size for size in sizes if size is not None]
-    has_cuda = any(item["metadata"]["name"].startswith("nvidia-") for item in installs)
+    names = [str(item["metadata"]["name"]).lower().replace("_", "-") for item in installs]
+    has_cuda = any(name.startswith("nvidia-") for name in names)
     return DownloadPlan(len(urls), sum(known), len(sizes) - len(known), has_cuda)
 
 

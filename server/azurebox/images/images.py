@@ -33,7 +33,8 @@ class Image:
     """One entry of the catalogue.
 
     `lock`: a file of exact requirements, None for the bare language. `without_dependencies`:
-    requirements installed last and alone. `download_bytes`: None where unknown.
+    requirements installed last and alone. `download_bytes`: for this machine's build of
+    PyTorch, None where unknown.
     """
 
     name: str
@@ -102,7 +103,7 @@ class Images:
                 entry["short"],
                 self._catalog.parent / entry["lock"] if entry["lock"] else None,
                 tuple(entry["without_dependencies"]),
-                entry["download_bytes"],
+                entry["download_bytes"].get(self._detect()),
             )
             for entry in entries
         ]
@@ -124,15 +125,13 @@ class Images:
 
     def environment(self, image: Image) -> Environment:
         """Return where the image's environment is, or will be, on this machine."""
-        if self._accelerator is None:
-            self._accelerator = detect_accelerator()
         digest = hashlib.sha256()
         for part in (
             "\n".join(image.requirements()).encode(),
             "\n".join(image.without_dependencies).encode(),
             f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}".encode(),
             sys.base_prefix.encode(),
-            self._accelerator.encode() if image.lock else b"",
+            self._detect().encode() if image.lock else b"",
             str(_RECIPE).encode(),
         ):
             digest.update(len(part).to_bytes(8) + part)
@@ -163,6 +162,11 @@ class Images:
             pull.cancel()
             with suppress(asyncio.CancelledError, PullFailed):
                 await pull
+
+    def _detect(self) -> Accelerator:
+        if self._accelerator is None:
+            self._accelerator = detect_accelerator()
+        return self._accelerator
 
     async def _pull(self, image: Image, on_progress: Callable[[str], None]) -> None:
         arguments = self._pull_command(image)

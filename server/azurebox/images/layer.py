@@ -30,7 +30,7 @@ def make_layer(environment: Environment, folder: Path) -> None:
         target = binaries / source.name
         if source.is_symlink():
             _link_python(source, target)
-        else:
+        elif os.access(source, os.X_OK):  # `activate` is none, and would lead to the image
             _copy_script(source, target, environment.path / "bin", binaries)
 
 

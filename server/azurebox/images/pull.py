@@ -7,6 +7,7 @@ once `.complete` is in it; an unfinished one is thrown away and built anew.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,10 +124,16 @@ class _Build:
             for line in process.stdout:
                 text = line.strip()
                 if text.startswith(_SHOWN):
-                    self._say(f"{self._short}:   {text[:160]}")
+                    self._say(f"{self._short}:   {_shortened(text)}")
                 if text and (text.startswith("ERROR") or not last.startswith("ERROR")):
                     last = text
         return process.returncode, last
+
+
+def _shortened(line: str) -> str:
+    """Return pip's line without a wheel's tags: "Downloading torch-2.13.0 (191.8 MB)"."""
+    line = re.sub(r"(Downloading )(?:\S*/)?([^/\s-]+-[^/\s-]+)\S*", r"\1\2", line)
+    return line if len(line) <= 120 else line[:117] + "..."
 
 
 def _torch_options(accelerator: Accelerator, say: Say) -> list[str]:

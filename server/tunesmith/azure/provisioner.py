@@ -1,0 +1,173 @@
+"""Provisioner on the Azure SDKs: resource groups, deployments, what-if."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
+from azure.mgmt.resource.resources.aio import ResourceManagementClient
+
+from tunesmith.azure.errors import told
+from tunesmith.core.errors import InfraError
+from tunesmith.core.infra_config import upper_outputs
+from tunesmith.core.json_values import at, items, mapping, words
+from tunesmith.core.ports import Deployed, Deployment, Group, ResourceChange
+
+_CHANGES: Mapping[str, Literal["create", "modify", "delete", "same", "ignore"]] = {
+    "Create": "create",
+    "Delete": "delete",
+    "Modify": "modify",
+    "Deploy": "modify",
+    "NoChange": "same",
+    "Ignore": "ignore",
+    "Unsupported": "ignore",
+}
+
+
+class AzureProvisioner:
+    """See `tunesmith.core.ports.Provisioner`."""
+
+    def __init__(
+        self, resources: ResourceManagementClient, deployments: DeploymentsMgmtClient
+    ) -> None:
+        self._resources = resources
+        self._deployments = deployments
+
+    async def group(self, name: str) -> Group | None:
+        """Return the resource group, None when there is none."""
+        with told(name):
+            try:
+                found = await self._resources.resource_groups.get(name)
+            except ResourceNotFoundError:
+                return None
+        return Group(found.name or name, found.location, dict(found.tags or {}))
+
+    async def ensure_group(self, name: str, location: str, tags: Mapping[str, str]) -> None:
+        """Create the group unless it is there: a PUT would replace the tags of an existing one."""
+        if await self.group(name) is None:
+            with told(name):
+                await self._resources.resource_groups.create_or_update(
+                    name, {"location": location, "tags": dict(tags)}
+                )
+
+    async def what_if(self, group: str, deployment: Deployment) -> tuple[ResourceChange, ...]:
+        """Ask ARM what would change."""
+        with told(deployment.name):
+            poller = await self._deployments.deployments.begin_what_if(
+                group, deployment.name, {"properties": _properties(deployment)}
+            )
+            answer = _json(await poller.result())
+        if error := mapping(answer.get("error")):
+            raise InfraError(
+                "infra.invalid",
+                subject=deployment.name,
+                reason=words(error.get("message")),
+                arm_code=words(error.get("code")),
+            )
+        changes = items(at(answer, "properties", "changes")) or items(answer.get("changes"))
+        return tuple(_change(mapping(change)) for change in changes)
+
+    async def deploy(self, group: str, deployment: Deployment) -> Deployed:
+        """Deploy; being cancelled stops waiting, the deployment goes on in the cloud."""
+        with told(deployment.name):
+            poller = await self._deployments.deployments.begin_create_or_update(
+                group, deployment.name, {"properties": _properties(deployment)}
+            )
+            answer = _json(await poller.result())
+        done = _deployed(deployment.name, answer, deployment.template)
+        if done.state != "Succeeded":
+            reason = words(at(answer, "properties", "error", "message")) or done.state
+            raise InfraError("infra.failed", subject=deployment.name, reason=reason, arm_code="")
+        return done
+
+    async def deployed(self, group: str, name: str) -> Deployed | None:
+        """Return the deployment of that name."""
+        with told(name):
+            try:
+                answer = _json(await self._deployments.deployments.get(group, name))
+            except ResourceNotFoundError:
+                return None
+        return _deployed(name, answer, {})
+
+    async def resources(self, group: str) -> tuple[Mapping[str, Any], ...]:
+        """List the group's resources; a group that is gone has none."""
+        with told(group):
+            try:
+                return tuple(
+                    [
+                        _json(found)
+                        async for found in self._resources.resources.list_by_resource_group(
+                            group, expand="provisioningState"
+                        )
+                    ]
+                )
+            except ResourceNotFoundError:
+                return ()
+
+    async def delete_resource(self, resource_id: str, api_version: str) -> bool:
+        """Delete by id."""
+        with told(resource_id.rpartition("/")[2]):
+            try:
+                poller = await self._resources.resources.begin_delete_by_id(
+                    resource_id, api_version=api_version
+                )
+                await poller.result()
+            except ResourceNotFoundError:
+                return False
+        return True
+
+    async def delete_group(self, name: str) -> bool:
+        """Delete the group and all in it."""
+        with told(name):
+            try:
+                poller = await self._resources.resource_groups.begin_delete(name)
+                await poller.result()
+            except ResourceNotFoundError:
+                return False
+        return True
+
+
+def _properties(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "mode": "Incremental",
+        "template": dict(deployment.template),
+        "parameters": {name: {"value": value} for name, value in deployment.parameters.items()},
+    }
+
+
+def _deployed(name: str, answer: Mapping[str, Any], template: Mapping[str, Any]) -> Deployed:
+    properties = mapping(answer.get("properties"))
+    outputs = {k: at(v, "value") for k, v in mapping(properties.get("outputs")).items()}
+    ids = [words(mapping(r).get("id")) for r in items(properties.get("outputResources"))]
+    return Deployed(
+        name,
+        words(properties.get("provisioningState")),
+        upper_outputs(outputs, template),
+        tuple(i for i in ids if i),
+    )
+
+
+def _change(change: Mapping[str, Any]) -> ResourceChange:
+    resource_id = words(change.get("resourceId"))
+    kind = _CHANGES.get(words(change.get("changeType")), "ignore")
+    paths = [words(mapping(d).get("path")) for d in items(change.get("delta"))]
+    return ResourceChange(
+        resource_id,
+        type_of(resource_id),
+        resource_id.rpartition("/")[2],
+        kind,
+        tuple(p for p in paths if p),
+    )
+
+
+def type_of(resource_id: str) -> str:
+    """Return the type of a resource id, "Microsoft.App/jobs" style; "" for an id without one."""
+    behind = resource_id.rpartition("/providers/")[2].split("/")
+    return "/".join([behind[0], *behind[1::2]]) if "/providers/" in resource_id else ""
+
+
+def _json(model: Any) -> Mapping[str, Any]:
+    """Return an SDK model as the JSON it came from."""
+    return mapping(model.as_dict()) if hasattr(model, "as_dict") else mapping(model)

@@ -66,7 +66,10 @@ def request_json(
     version: str,
     settings: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Return the content of request.json. Written once, read by the launcher and by every client."""
+    """Return the content of request.json. Written once, read by the launcher and by every client.
+
+    `dataset`: relative to inputs/.
+    """
     body = {
         "v": 1,
         "run_id": run_id,
@@ -77,7 +80,7 @@ def request_json(
         "config": "inputs/olive-config.json",
         "model": model,
         "dataset": {
-            "path": f"inputs/{dataset}",
+            "path": dataset,
             "sha256": dataset_sha256,
             "rows": dataset_rows,
         },

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tunesmith.core.infra import InfraResult, InfraStatus
+from tunesmith.core.infra import InfraResource, InfraResult, InfraStatus
+from tunesmith.core.infra_config import Kind as InfraKind
+from tunesmith.core.json_values import at, words
+from tunesmith.core.messages import text
 from tunesmith.ops.registry import ProjectParams, arg, operation
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ class Destroy(ProjectParams):
 @operation("infra/plan", Kind, InfraResult, long=True)
 async def plan(ctx: Context, p: Kind) -> InfraResult:
     """Show what provisioning would create, change and cost."""
-    raise NotImplementedError
+    return await apply(ctx, Apply(project=p.project, target=p.target, kind=p.kind, dry_run=True))
 
 
 @operation(
@@ -46,13 +49,40 @@ async def plan(ctx: Context, p: Kind) -> InfraResult:
 )
 async def apply(ctx: Context, p: Apply) -> InfraResult:
     """Provision the resources and write their names to infra/*.config.json."""
-    raise NotImplementedError
+    from tunesmith.ops.provisioning import apply_provisioning, plan_provisioning
+    from tunesmith.ops.session import open_session
+
+    kind = cast("InfraKind", _checked(p.kind))
+    async with open_session(ctx, p) as session:
+        prepared = await plan_provisioning(session, kind)
+        if p.dry_run:
+            return InfraResult(kind, prepared.plan, False, {})
+        return await apply_provisioning(session, prepared)
 
 
 @operation("infra/status", ProjectParams, InfraStatus)
 async def status(ctx: Context, p: ProjectParams) -> InfraStatus:
     """Show what is provisioned and in which state."""
-    raise NotImplementedError
+    from tunesmith.ops.session import default_group, open_session
+
+    async with open_session(ctx, p) as session:
+        name = default_group(session.project)
+        group = await session.cloud.provisioner.group(name)
+        if group is None:
+            return InfraStatus(name, "", False, ())
+        listed = await session.cloud.provisioner.resources(name)
+        resources = [
+            InfraResource(
+                id=words(r.get("id")),
+                type=words(r.get("type")),
+                name=words(r.get("name")),
+                state=words(r.get("provisioningState"))
+                or words(at(r, "properties", "provisioningState")),
+            )
+            for r in listed
+        ]
+        resources.sort(key=lambda r: (r.type.lower(), r.name))
+        return InfraStatus(group.name, group.location, True, tuple(resources))
 
 
 @operation(
@@ -60,4 +90,19 @@ async def status(ctx: Context, p: ProjectParams) -> InfraStatus:
 )
 async def destroy(ctx: Context, p: Destroy) -> InfraResult:
     """Remove everything that this project provisioned, and nothing else."""
-    raise NotImplementedError
+    from tunesmith.ops.destroying import apply_destroy, plan_destroy
+    from tunesmith.ops.session import open_session
+
+    async with open_session(ctx, p) as session:
+        prepared = await plan_destroy(session)
+        if not p.dry_run:
+            await apply_destroy(session, prepared)
+        return InfraResult("", prepared.plan, not p.dry_run, {})
+
+
+def _checked(kind: str) -> str:
+    from tunesmith.core.errors import InfraError
+
+    if kind not in KINDS:
+        raise InfraError("infra.unknownKind", kind=kind, known=text("list.or").join(KINDS))
+    return kind

@@ -1,0 +1,76 @@
+"""The base model that a run config names: known, fetched by the job, or a folder to bring along."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from tunesmith.core.errors import ProjectError
+from tunesmith.core.messages import text
+from tunesmith.core.ports import Files
+from tunesmith.core.reporter import Reporter, Step
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_COMPLETE = ".complete"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model in a folder on this machine. `share_path`: where the job finds it.
+
+    `is_outside` the project: then no sync brings it to the share, and the run does.
+    """
+
+    folder: Path
+    share_path: str
+    is_outside: bool
+
+
+def check_model(root: Path, model: str, known: Mapping[str, object]) -> LocalModel | None:
+    """Return the local folder that `model` names; None for one that the job fetches itself.
+
+    `known`: the catalogue by name. Raises: ProjectError("project.modelMissing" | "project.modelUnknown").
+    """
+    if model in known:
+        return None
+    looks_local = model.startswith(("/", "./", "../", "~", "model-cache/")) or "\\" in model
+    folder = (root / Path(model).expanduser()).resolve()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ProjectError("project.modelMissing", model=model, folder=folder)
+        if folder.is_relative_to(root):
+            return LocalModel(folder, folder.relative_to(root).as_posix(), False)
+        return LocalModel(folder, f"model-cache/{folder.name}", True)
+    if looks_local and not model.startswith("model-cache/"):
+        raise ProjectError("project.modelMissing", model=model, folder=folder)
+    if looks_local or _HUB_ID.fullmatch(model):
+        return None
+    near = get_close_matches(model, list(known), n=3, cutoff=0.3) or sorted(known)[:3]
+    raise ProjectError("project.modelUnknown", model=model, near=", ".join(near))
+
+
+async def push_model(files: Files, model: LocalModel, reporter: Reporter) -> None:
+    """Bring a model folder to the share once; a marker written last says that it is whole.
+
+    A model inside the project below a folder that sync leaves out is brought along too.
+    """
+    marker = f"{model.share_path}/{_COMPLETE}"
+    if await files.exists(marker):
+        return
+    found = [f for f in sorted(model.folder.rglob("*")) if f.is_file() and f.name != _COMPLETE]
+    there = {f.path: f.size_bytes for f in await files.tree(model.share_path)}
+    total = sum(f.stat().st_size for f in found)
+    done = 0
+    for file in found:
+        path = f"{model.share_path}/{file.relative_to(model.folder).as_posix()}"
+        size = file.stat().st_size
+        reporter.step(Step(text("run.pushingModel", name=model.folder.name), done, total))
+        if there.get(path) != size:
+            await files.write(path, file)
+        done += size
+        await asyncio.sleep(0)
+    await files.write(marker, b"")

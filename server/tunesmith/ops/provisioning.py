@@ -1,0 +1,153 @@
+"""How a project is provisioned: the compiled template, its values, the plan, then the deployment."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunesmith.core.infra import InfraResult
+from tunesmith.core.infra_config import Kind
+from tunesmith.core.json_values import items, mapping, words
+from tunesmith.core.messages import text
+from tunesmith.core.plan import Action, Plan, PlanRow
+from tunesmith.core.ports import Deployment, ResourceChange
+from tunesmith.core.project_name import resource_group_name
+from tunesmith.core.reporter import Step
+from tunesmith.core.targets import portal_link
+from tunesmith.ops.session import Session, default_group
+from tunesmith.workspace.infra_files import load_template, write_outputs
+
+PROJECT_TAG = "tunesmith-project"
+API_KEY_SECRET = "api-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A deployment that is ready to go, with the plan that shows it."""
+
+    kind: Kind
+    group: str
+    is_new_group: bool
+    deployment: Deployment = field(repr=False)
+    plan: Plan
+
+
+def deployment_name(kind: Kind) -> str:
+    """Return the name that this project's deployments of a kind have in their resource group."""
+    return f"tunesmith-{kind}"
+
+
+async def plan_provisioning(
+    session: Session, kind: Kind, extra: Mapping[str, Any] | None = None
+) -> Prepared:
+    """Read template and parameters and ask the cloud what they would change.
+
+    `extra`: parameters of this call alone, such as the run to serve.
+    Raises: InfraError, ToolMissing("tool.bicepMissing").
+    """
+    root = session.project.root
+    session.ctx.reporter.step(Step(text("infra.planning", kind=kind)))
+    files = load_template(root, kind)
+    group, is_new = await _group(session)
+    values = {**_shared_names(session, kind), **files.parameters, **(extra or {})}
+    declared = mapping(files.template.get("parameters"))
+    if "apiKey" in declared:
+        values["apiKey"] = await _api_key(session, group, is_new)
+    values = {name: value for name, value in values.items() if name in declared}
+    deployment = Deployment(deployment_name(kind), files.template, values)
+    if is_new:
+        rows = [PlanRow("create", group, text("infra.row.group"))]
+        rows += [_row("create", type_, name) for type_, name in _template_resources(files.template)]
+    else:
+        changes = await session.cloud.provisioner.what_if(group, deployment)
+        rows = [_changed(c) for c in changes if c.change != "ignore"]
+    is_local = session.target.name == "local"
+    plan = Plan(
+        title=text("infra.title", kind=kind, target=session.target.name, group=group),
+        rows=tuple(rows),
+        cost=text("infra.cost.local" if is_local else "infra.cost.azure"),
+        warnings=files.warnings,
+    )
+    return Prepared(kind, group, is_new, deployment, plan)
+
+
+async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResult:
+    """Deploy and write the outputs, last and atomically. Doing it again changes nothing.
+
+    Cancelled, the deployment goes on in the cloud and no config file is touched; applying again
+    joins it. Raises: InfraError, AuthError, TargetError.
+    """
+    cloud, reporter = session.cloud, session.ctx.reporter
+    tags = {PROJECT_TAG: words(session.project.identity.get("id")) or session.project.name}
+    location = session.target.cloud.location
+    reporter.step(Step(text("infra.deploying", kind=prepared.kind, group=prepared.group)))
+    await cloud.provisioner.ensure_group(prepared.group, location, tags)
+    done = await cloud.provisioner.deploy(prepared.group, prepared.deployment)
+    outputs = write_outputs(session.project.root, prepared.kind, done.outputs)
+    group_id = f"/subscriptions/{cloud.profile.subscription_id}/resourceGroups/{prepared.group}"
+    reporter.step(Step(text("infra.deployed", kind=prepared.kind, file=f"infra/{prepared.kind}.config.json")))
+    return InfraResult(
+        prepared.kind, prepared.plan, True, outputs, portal_link(cloud.profile, group_id)
+    )
+
+
+async def _group(session: Session) -> tuple[str, bool]:
+    """Return the group to deploy into and whether it is to be made.
+
+    Another project's group of the same name is left alone: the name then gets a part of our id.
+    """
+    name = session.target.cloud.resource_group or default_group(session.project)
+    found = await session.cloud.provisioner.group(name)
+    ours = words(session.project.identity.get("id"))
+    if found and ours and found.tags.get(PROJECT_TAG, ours) != ours:
+        is_chosen = bool(session.project.target.get("resource_group"))
+        if not is_chosen and not session.project.provisioned("finetuning"):
+            name = resource_group_name(session.project.name, ours, is_taken=True)
+            found = await session.cloud.provisioner.group(name)
+    return name, found is None
+
+
+def _shared_names(session: Session, kind: Kind) -> dict[str, Any]:
+    """Serving reads the share that training wrote, whatever names that was provisioned under."""
+    trained = session.project.provisioned("finetuning")
+    if kind == "finetuning" or trained is None:
+        return {}
+    return {"storageAccountName": trained.account, "fileShareName": trained.share}
+
+
+async def _api_key(session: Session, group: str, is_new_group: bool) -> str:
+    """Return the app's key as it is, or a new one: never written anywhere but into the app."""
+    app = session.project.provisioned("inference")
+    if app is not None and not is_new_group:
+        known = await session.cloud.hosting(group).secret(app.app, API_KEY_SECRET)
+        if known:
+            return known
+    return secrets.token_urlsafe(32)
+
+
+def _template_resources(template: Mapping[str, Any]) -> list[tuple[str, str]]:
+    resources = template.get("resources")
+    named = mapping(resources).items() or [("", r) for r in items(resources)]
+    found: list[tuple[str, str]] = []
+    for name, resource in named:
+        body = mapping(resource)
+        if not body.get("existing"):
+            found.append((words(body.get("type")), str(name)))
+    return found
+
+
+def _changed(change: ResourceChange) -> PlanRow:
+    actions: Mapping[str, Action] = {
+        "create": "create",
+        "modify": "update",
+        "delete": "delete",
+        "same": "keep",
+    }
+    detail = ", ".join(change.properties[:4])
+    return _row(actions.get(change.change, "keep"), change.type, change.name, detail)
+
+
+def _row(action: Action, type_: str, name: str, detail: str = "") -> PlanRow:
+    return PlanRow(action, name, f"{type_}: {detail}" if detail else type_)

@@ -1,0 +1,130 @@
+"""What an operation on a project works with: the folder, the target and its cloud, connected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tunesmith.core.errors import Fix, InfraError, TargetError
+from tunesmith.core.infra_config import Kind, Provisioned
+from tunesmith.core.json_values import words
+from tunesmith.core.messages import text
+from tunesmith.core.ports import Files, Hosting, Runner
+from tunesmith.core.project_name import resource_group_name
+from tunesmith.core.reporter import Step
+from tunesmith.core.targets import Target, azure_profile, azurebox_profile
+from tunesmith.workspace.project_folder import ProjectFolder, read_project
+
+if TYPE_CHECKING:
+    from tunesmith.azure.azurebox_process import AzureboxHome
+    from tunesmith.azure.cloud import Cloud
+    from tunesmith.ops.context import Context
+    from tunesmith.ops.registry import ProjectParams
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Open as long as the `open_session` block. Nothing here is kept between operations."""
+
+    ctx: Context
+    project: ProjectFolder
+    target: Target
+    cloud: Cloud
+
+    def provisioned(self, kind: Kind = "finetuning") -> Provisioned:
+        """Return the names that `kind` was provisioned under.
+
+        Raises: InfraError("infra.missing"), InfraError("infra.otherTarget") when infra/*.config.json
+        names another subscription than this target's.
+        """
+        found = self.project.provisioned(kind)
+        if found is None:
+            raise InfraError(
+                "infra.missing",
+                kind=kind,
+                fix=Fix(
+                    text("fixes.provision"),
+                    "infra/apply",
+                    {"project": str(self.project.root), "kind": kind},
+                ),
+            )
+        if found.subscription.lower() != self.target.cloud.subscription_id.lower():
+            raise InfraError("infra.otherTarget", kind=kind, target=self.target.name)
+        return found
+
+    async def files(self, kind: Kind = "finetuning") -> Files:
+        """Return the project's file share."""
+        names = self.provisioned(kind)
+        return await self.cloud.files(names.group, names.account, names.share)
+
+    def runner(self) -> Runner:
+        """Return the project's jobs."""
+        return self.cloud.runner(self.provisioned().group)
+
+    def hosting(self) -> Hosting:
+        """Return the project's apps."""
+        return self.cloud.hosting(self.provisioned("inference").group)
+
+
+def azurebox_home(ctx: Context) -> AzureboxHome:
+    """Return the local target's folders."""
+    from tunesmith.azure.azurebox_process import AzureboxHome
+
+    return AzureboxHome.of(ctx.home, ctx.cache)
+
+
+@asynccontextmanager
+async def open_session(ctx: Context, p: ProjectParams) -> AsyncIterator[Session]:
+    """Read the project, reach its target (the local one is started when it is not up) and connect.
+
+    Raises: ProjectError("project.notFound"), TargetError.
+    """
+    project = read_project(p.project)
+    target = await reach_target(ctx, project, p.target)
+    from tunesmith.azure.cloud import connect  # the SDKs take most of a second to import
+
+    async with connect(target.cloud, azurebox_home(ctx).state) as cloud:
+        yield Session(ctx, project, target, cloud)
+
+
+async def reach_target(ctx: Context, project: ProjectFolder, name: str | None) -> Target:
+    """Return the target by name, or the one that the project has selected, or `local`.
+
+    Raises: TargetError("target.unknown" | "target.incomplete" | "target.startFailed").
+    """
+    name = name or words(project.target.get("name")) or "local"
+    group = default_group(project)
+    if name == "local":
+        from tunesmith.azure.azurebox_process import ensure_running
+
+        facts, is_new = await ensure_running(azurebox_home(ctx))
+        if is_new:
+            ctx.reporter.step(Step(text("target.started")))
+        return Target("local", "aca", azurebox_profile(facts, group))
+    if name == "azure":
+        chosen = project.target
+        subscription = words(chosen.get("subscription_id")) or os.environ.get(
+            "AZURE_SUBSCRIPTION_ID", ""
+        )
+        location = words(chosen.get("location")) or os.environ.get("AZURE_LOCATION", "")
+        found = project.provisioned("finetuning")
+        if not subscription and found:
+            subscription = found.subscription
+        if not subscription or not (location or found):
+            raise TargetError("target.incomplete", target=name)
+        group = (
+            words(chosen.get("resource_group")) or os.environ.get("AZURE_RESOURCE_GROUP") or group
+        )
+        return Target("azure", "aca", azure_profile(subscription, group, location))
+    raise TargetError("target.unknown", target=name, known="local, azure")
+
+
+def default_group(project: ProjectFolder) -> str:
+    """Return the resource group that the project is provisioned into, or would be."""
+    for kind in ("finetuning", "inference"):
+        if found := project.provisioned(kind):
+            return found.group
+    return resource_group_name(project.name, words(project.identity.get("id")))

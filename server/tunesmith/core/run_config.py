@@ -79,9 +79,14 @@ def _from_error(document: Document, error: ValidationError) -> Problem:
     path = list(error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = list(mapping(error.schema).get("properties", {}))
+        dead = mapping(mapping(error.schema).get("x-dead"))
         for key in mapping(error.instance):
             if key not in known:
                 place = document.position([*path, key])
+                if key in dead:
+                    return _problem(
+                        place.line, place.column, "config.deadKey", key=key, reason=dead[key]
+                    )
                 near = get_close_matches(key, known, n=1)
                 code = "config.unknownKeyNear" if near else "config.unknownKey"
                 near_name = near[0] if near else ""

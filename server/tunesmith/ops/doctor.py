@@ -20,4 +20,7 @@ class Doctor:
 @operation("doctor", Doctor, DoctorReport)
 async def doctor(ctx: Context, p: Doctor) -> DoctorReport:
     """Check this machine: Python, disk, mounts, images, the local target."""
-    raise NotImplementedError
+    from tunesmith.ops.diagnosis import diagnose
+
+    findings = await diagnose(ctx)
+    return DoctorReport(findings, all(f.state != "error" for f in findings))

@@ -32,22 +32,45 @@ class Deploy(ProjectParams):
 )
 async def deploy(ctx: Context, p: Deploy) -> EndpointDeployed:
     """Provision what is missing, serve a run and wait until it answers."""
-    raise NotImplementedError
+    from tunesmith.ops.deploying import apply_deploy, plan_deploy
+    from tunesmith.ops.session import open_session
+
+    async with open_session(ctx, p) as session:
+        prepared = await plan_deploy(session, p.run)
+        if p.dry_run:
+            return EndpointDeployed(prepared.plan, False, None)
+        return EndpointDeployed(prepared.plan, True, await apply_deploy(session, prepared))
 
 
 @operation("endpoint/status", ProjectParams, Endpoint)
 async def status(ctx: Context, p: ProjectParams) -> Endpoint:
     """Show the endpoint's address, health and what it serves."""
-    raise NotImplementedError
+    from tunesmith.ops.endpoint_health import read_endpoint
+    from tunesmith.ops.session import open_session
+
+    async with open_session(ctx, p) as session:
+        return await read_endpoint(session)
 
 
 @operation("endpoint/open", ProjectParams, EndpointLink)
 async def open_link(ctx: Context, p: ProjectParams) -> EndpointLink:
     """Make a one-time link that opens the chat page signed in."""
-    raise NotImplementedError
+    from tunesmith.ops.endpoint_health import make_link
+    from tunesmith.ops.session import open_session
+
+    async with open_session(ctx, p) as session:
+        return await make_link(session)
 
 
 @operation("endpoint/stop", ProjectParams, Endpoint, long=True, still_running="running.endpoint")
 async def stop(ctx: Context, p: ProjectParams) -> Endpoint:
     """Stop the endpoint; deploy starts it again."""
-    raise NotImplementedError
+    from tunesmith.ops.endpoint_health import read_endpoint
+    from tunesmith.ops.session import open_session
+
+    async with open_session(ctx, p) as session:
+        found = await read_endpoint(session)
+        if found.state in ("absent", "stopped"):
+            return found
+        await session.hosting().stop(session.provisioned("inference").app)
+        return await read_endpoint(session)

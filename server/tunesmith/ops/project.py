@@ -36,16 +36,37 @@ class Check(ProjectParams):
 @operation("project/create", Create, CreatedProject)
 async def create(ctx: Context, p: Create) -> CreatedProject:
     """Make a project folder from the template."""
-    raise NotImplementedError
+    from tunesmith.ops.scaffolding import create_project
+
+    return create_project(p.folder, model=p.model, dataset=p.dataset, values=p.values)
 
 
 @operation("project/describe", ProjectParams, Project)
 async def describe(ctx: Context, p: ProjectParams) -> Project:
     """Show what the project is, and the problems of its files."""
-    raise NotImplementedError
+    from tunesmith.core.infra_config import KINDS
+    from tunesmith.core.json_values import words
+    from tunesmith.core.run_request import inputs_of
+    from tunesmith.workspace.project_folder import read_project
+
+    project = read_project(p.project)
+    inputs = inputs_of(project.config.values)
+    return Project(
+        folder=str(project.root),
+        name=project.name,
+        model=inputs.model,
+        recipe="chat",
+        dataset=inputs.dataset,
+        template_version=words(project.identity.get("template_version")),
+        target=p.target or words(project.target.get("name")) or "local",
+        provisioned=tuple(kind for kind in KINDS if project.provisioned(kind)),
+        problems=project.problems,
+    )
 
 
 @operation("project/check", Check, CheckReport, long=True)
 async def check(ctx: Context, p: Check) -> CheckReport:
     """Check the dataset and the configs before anything is paid for."""
-    raise NotImplementedError
+    from tunesmith.ops.checking import check_project
+
+    return await check_project(ctx, p.project, p.dataset)

@@ -23,6 +23,7 @@ from tunesmith.core.reporter import Step
 from tunesmith.core.run_config import FILE as CONFIG_FILE
 from tunesmith.core.run_request import Inputs, execution_env, inputs_of, request_json
 from tunesmith.core.run_state import attempt_of
+from tunesmith.ops.dataset_file import check_dataset
 from tunesmith.ops.base_model import LocalModel, check_model, push_model
 from tunesmith.ops.run_folder import executions_of
 from tunesmith.ops.session import Session
@@ -48,7 +49,7 @@ def prepare_inputs(project: ProjectFolder, known_models: Mapping[str, object]) -
     """Check everything a run reads, before anything is sent or paid for.
 
     Raises: ProjectError("project.configInvalid" | "project.modelUnknown" | "project.modelMissing"),
-    DatasetError("dataset.missing" | "dataset.unusable").
+    DatasetError("dataset.notFound" | "dataset.unusable").
     """
     for problem in project.config.problems:
         if problem.severity == "error":
@@ -80,15 +81,13 @@ def _check_data(root: Path, name: str, *, is_questions: bool) -> int:
 
     Raises: DatasetError for one that cannot be trained on.
     """
-    from tunesmith.core.dataset import check_dataset
-
     file = root / name
     if not file.is_file():
-        raise DatasetError("dataset.missing", file=name)
+        raise DatasetError("dataset.notFound", file=name)
     if is_questions:
         return 0
-    summary, problems = check_dataset(file)
-    for problem in problems:
+    check = check_dataset(file, shown_as=name)
+    for problem in check.problems:
         if problem.severity == "error":
             raise DatasetError(
                 "dataset.unusable",
@@ -98,7 +97,7 @@ def _check_data(root: Path, name: str, *, is_questions: bool) -> int:
                 what_to_do=problem.hint,
                 fix=Fix(text("fixes.check"), "project/check", {"project": str(root)}),
             )
-    return summary.rows
+    return check.summary.usable_rows
 
 
 async def make_run(

@@ -22,10 +22,16 @@ class OneTarget:
 @operation("target/status", OneTarget, TargetStatus)
 async def status(ctx: Context, p: OneTarget) -> TargetStatus:
     """Show whether the target is reachable and its images are there."""
-    raise NotImplementedError
+    from tunesmith.ops.local_target import local_status, only_local
+
+    only_local(p.target)
+    return await local_status(ctx)
 
 
 @operation("target/prepare", OneTarget, TargetStatus, long=True, still_running="running.nothing")
 async def prepare(ctx: Context, p: OneTarget) -> TargetStatus:
     """Start the local target and fetch its images, saying first how much is downloaded."""
-    raise NotImplementedError
+    from tunesmith.ops.local_target import only_local, prepare_local
+
+    only_local(p.target)
+    return await prepare_local(ctx)

@@ -89,6 +89,15 @@ async def images(home: AzureboxHome) -> tuple[ImageStatus, ...]:
     return tuple(_image(mapping(entry)) for entry in listed)
 
 
+async def image_python(home: AzureboxHome, name: str) -> str:
+    """Return the interpreter of an image that is ready, "" when it is not."""
+    out = await _ask(home, "images", "--json")
+    listed = items(out) or items(mapping(out).get("images"))
+    entries = [mapping(entry) for entry in listed]
+    found = next((e for e in entries if e.get("short") == name and e.get("ready")), {})
+    return words(mapping(found).get("python"))
+
+
 async def pull(home: AzureboxHome, name: str, on_line: Callable[[str], None]) -> ImageStatus:
     """Build an image's environment; news of the build go to `on_line` one by one.
 
@@ -162,7 +171,9 @@ def _spawn(home: AzureboxHome) -> subprocess.Popen[bytes]:
 def _import_path() -> dict[str, str]:
     """PYTHONPATH with absolute entries: azurebox starts in its own folder."""
     entries = [e for e in os.environ.get("PYTHONPATH", "").split(os.pathsep) if e]
-    return {"PYTHONPATH": os.pathsep.join(str(Path(e).resolve()) for e in entries)} if entries else {}
+    return (
+        {"PYTHONPATH": os.pathsep.join(str(Path(e).resolve()) for e in entries)} if entries else {}
+    )
 
 
 def _is_alive(pid: int) -> bool:

@@ -48,7 +48,9 @@ def told(subject: str) -> Iterator[None]:
     try:
         yield
     except ServiceRequestError as e:
-        raise TargetError("target.unreachable", reason=_first_line(e.message), retryable=True) from e
+        raise TargetError(
+            "target.unreachable", reason=_first_line(e.message), retryable=True
+        ) from e
     except ServiceResponseError as e:
         raise TargetError("target.cutOff", reason=_first_line(e.message), retryable=True) from e
     except ClientAuthenticationError as e:

@@ -106,7 +106,7 @@ class AzureRunner:
             headers={"Authorization": f"Bearer {token}"},
         )
         with told(execution):
-            response = await self._client._client._pipeline.run(  # type: ignore[reportPrivateUsage]  # noqa: SLF001
+            response = await self._client._client._pipeline.run(  # type: ignore[reportPrivateUsage]
                 request, stream=True, read_timeout=None
             )
             http = response.http_response
@@ -164,9 +164,7 @@ def _execution(body: Mapping[str, Any]) -> Execution:
     env = items(mapping(containers[0]).get("env")) if containers else []
     return Execution(
         name=words(body.get("name")),
-        status=cast(ExecutionStatus, status)
-        if status in get_args(ExecutionStatus)
-        else "Unknown",
+        status=cast(ExecutionStatus, status) if status in get_args(ExecutionStatus) else "Unknown",
         started_at=words(properties.get("startTime")),
         ended_at=words(properties.get("endTime")),
         env={words(mapping(e).get("name")): words(mapping(e).get("value")) for e in env},
@@ -180,7 +178,8 @@ def _replica(body: Mapping[str, Any]) -> Replica:
     return Replica(
         name=words(body.get("name")),
         state=words(first.get("runningState")) or words(properties.get("runningState")),
-        detail=words(first.get("runningStateDetails")) or words(properties.get("runningStateDetails")),
+        detail=words(first.get("runningStateDetails"))
+        or words(properties.get("runningStateDetails")),
     )
 
 

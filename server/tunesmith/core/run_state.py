@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tunesmith.core.json_values import mapping, number, whole, words
+from tunesmith.core.json_values import mapping, number, whole
 from tunesmith.core.messages import text
 from tunesmith.core.ports import Execution
 from tunesmith.core.runs import Run, RunState
@@ -102,9 +102,7 @@ def newest_attempt(files: RunFiles, executions: Sequence[Execution]) -> int:
     return max(numbers, default=0)
 
 
-def _state(
-    files: RunFiles, execution: Execution | None, now: datetime
-) -> tuple[RunState, str]:
+def _state(files: RunFiles, execution: Execution | None, now: datetime) -> tuple[RunState, str]:
     current = attempt_of(execution) if execution else newest_attempt(files, ())
     attempt = next((a for a in files.attempts if a.number == current), None)
     run = files.run if files.run and whole(files.run.get("attempt")) in (0, current) else None
@@ -183,4 +181,3 @@ def _within(time: str, now: datetime, span: timedelta) -> bool:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=now.tzinfo)
     return now - moment <= span
-

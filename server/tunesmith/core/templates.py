@@ -39,7 +39,9 @@ def check_lock(lock: Mapping[str, Any], contents: Mapping[str, bytes], kind: Kin
     edited = [
         name
         for name, content in sorted(contents.items())
-        if name.endswith(".bicep") and name != f"{other}.bicep" and known.get(name) != digest(content)
+        if name.endswith(".bicep")
+        and name != f"{other}.bicep"
+        and known.get(name) != digest(content)
     ]
     compiled = f"{kind}.json"
     json_edited = compiled in contents and known.get(compiled) != digest(contents[compiled])

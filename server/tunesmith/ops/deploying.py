@@ -90,7 +90,9 @@ async def _wait(session: Session, run_id: str) -> Endpoint:
         if found.state == "unhealthy":
             failed_since = failed_since or time.monotonic()
             if time.monotonic() - failed_since > DEAD_AFTER_S:
-                raise EndpointError("endpoint.unhealthy", app=found.name, detail=found.detail or "-")
+                raise EndpointError(
+                    "endpoint.unhealthy", app=found.name, detail=found.detail or "-"
+                )
         else:
             failed_since = None
         news = found.detail or text("endpoint.starting", app=found.name)

@@ -75,7 +75,9 @@ async def apply_destroy(session: Session, doomed: Doomed) -> None:
     provisioner, reporter = session.cloud.provisioner, session.ctx.reporter
     total = len(doomed.resources) + int(doomed.whole_group)
     for index, (resource_id, api_version) in enumerate(doomed.resources):
-        reporter.step(Step(text("infra.deleting", name=resource_id.rpartition("/")[2]), index, total))
+        reporter.step(
+            Step(text("infra.deleting", name=resource_id.rpartition("/")[2]), index, total)
+        )
         await provisioner.delete_resource(resource_id, api_version)
     if doomed.whole_group:
         reporter.step(Step(text("infra.deleting", name=doomed.group), total - 1, total))

@@ -108,7 +108,9 @@ def _mount() -> Finding:
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["exit code"])[0]
         detail = text("doctor.mountFallback", reason=reason)
-        return Finding("mounts", "warning", detail, "sudo sysctl kernel.unprivileged_userns_clone=1")
+        return Finding(
+            "mounts", "warning", detail, "sudo sysctl kernel.unprivileged_userns_clone=1"
+        )
     return Finding("mounts", "ok", text("doctor.mounts"))
 
 

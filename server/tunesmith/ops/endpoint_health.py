@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,5 +108,3 @@ async def make_link(session: Session) -> EndpointLink:
     if status >= 400 or not path.startswith("/"):
         raise EndpointError("endpoint.linkRefused", reason=f"HTTP {status}")
     return EndpointLink(f"{found.url}{path}", whole(body.get("expires_in_s")))
-
-

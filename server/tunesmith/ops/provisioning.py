@@ -87,7 +87,9 @@ async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResul
     done = await cloud.provisioner.deploy(prepared.group, prepared.deployment)
     outputs = write_outputs(session.project.root, prepared.kind, done.outputs)
     group_id = f"/subscriptions/{cloud.profile.subscription_id}/resourceGroups/{prepared.group}"
-    reporter.step(Step(text("infra.deployed", kind=prepared.kind, file=f"infra/{prepared.kind}.config.json")))
+    reporter.step(
+        Step(text("infra.deployed", kind=prepared.kind, file=f"infra/{prepared.kind}.config.json"))
+    )
     return InfraResult(
         prepared.kind, prepared.plan, True, outputs, portal_link(cloud.profile, group_id)
     )

@@ -86,9 +86,7 @@ async def start(ctx: Context, p: Start) -> RunStarted:
         else:
             frozen = run_start.prepare_inputs(session.project, catalogue())
             commands = run_start.commands_of(session)
-            pushed = await push(
-                ctx, Push(project=p.project, target=p.target, dry_run=p.dry_run)
-            )
+            pushed = await push(ctx, Push(project=p.project, target=p.target, dry_run=p.dry_run))
             plan = _start_plan(session, run_id, frozen, commands, pushed)
             if p.dry_run:
                 return RunStarted(plan, False, None)
@@ -205,7 +203,9 @@ def _start_plan(
 ) -> Plan:
     inputs = frozen.inputs
     rows = [
-        PlanRow("upload", f"{pushed.files}", text("run.plan.push", size=size_text(pushed.size_bytes))),
+        PlanRow(
+            "upload", f"{pushed.files}", text("run.plan.push", size=size_text(pushed.size_bytes))
+        ),
         PlanRow(
             "create",
             f"runs/{run_id}",
@@ -225,8 +225,8 @@ def _start_plan(
 async def _resume_plan(files: Files, run: Run, attempt: int) -> Plan:
     names = await files.folders(f"runs/{run.id}")
     steps = [int(n.removeprefix("checkpoint-")) for n in names if _CHECKPOINT.fullmatch(n)]
-    detail = (
-        text("run.plan.fromStep", step=max(steps)) if steps else text("run.plan.fromBeginning")
-    )
+    detail = text("run.plan.fromStep", step=max(steps)) if steps else text("run.plan.fromBeginning")
     row = PlanRow("run", run.id, detail)
-    return Plan(text("run.plan.resumeTitle", run=run.id, attempt=attempt), (row,), text("run.plan.costSame"))
+    return Plan(
+        text("run.plan.resumeTitle", run=run.id, attempt=attempt), (row,), text("run.plan.costSame")
+    )

@@ -47,9 +47,7 @@ async def plan_compare(session: Session, run: Run, *, again: bool) -> PreparedCo
         row = PlanRow("run", run.id, text("run.compare.ask"))
     is_local = session.target.name == "local"
     cost = text("infra.cost.local" if is_local else "run.plan.costAzure")
-    return PreparedComparison(
-        Plan(text("run.compare.title", run=run.id), (row,), cost), run, sheet
-    )
+    return PreparedComparison(Plan(text("run.compare.title", run=run.id), (row,), cost), run, sheet)
 
 
 async def apply_compare(session: Session, prepared: PreparedComparison) -> Comparison:
@@ -110,9 +108,7 @@ async def _state(session: Session, run_id: str, execution: str, attempt: int) ->
     listed = await session.runner().executions(session.provisioned().job)
     read = await read_run_files(files, run_id, _task_dir(run_id))
     mine = [e for e in listed if e.name == execution]
-    run = run_of(
-        RunFiles(run_id, read.request, None, read.attempts), [], datetime.now(UTC)
-    )
+    run = run_of(RunFiles(run_id, read.request, None, read.attempts), [], datetime.now(UTC))
     done = next((a for a in read.attempts if a.number == attempt), None)
     is_over = (done is not None and done.end is not None) or (bool(mine) and mine[0].is_over)
     state = "succeeded" if is_over else "running" if done else "queued"

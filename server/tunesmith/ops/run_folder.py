@@ -39,7 +39,9 @@ async def read_run_files(files: Files, run_id: str, task_dir: str = "") -> RunFi
         read_json(files, f"{task_dir}/run.json"),
         files.tree(f"{task_dir}/attempts"),
     )
-    found = [(f.path, m) for f in listed if (m := _ATTEMPT_FILE.fullmatch(f.path.rpartition("/")[2]))]
+    found = [
+        (f.path, m) for f in listed if (m := _ATTEMPT_FILE.fullmatch(f.path.rpartition("/")[2]))
+    ]
     contents = await asyncio.gather(*(read_json(files, path) for path, _ in found))
     starts: dict[int, Mapping[str, Any]] = {}
     ends: dict[int, Mapping[str, Any]] = {}
@@ -118,9 +120,7 @@ def unknown_run(run_id: str, known: Sequence[str]) -> RunError:
     return RunError("run.unknown", run=run_id, known=listed)
 
 
-def executions_of(
-    executions: Sequence[Execution], run_id: str, task_dir: str
-) -> list[Execution]:
+def executions_of(executions: Sequence[Execution], run_id: str, task_dir: str) -> list[Execution]:
     """Return the executions that work in a task folder, newest attempt first."""
     mine = [
         e

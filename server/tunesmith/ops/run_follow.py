@@ -67,7 +67,11 @@ async def follow(
     side stays away; a short absence (azurebox restarted) is waited out.
     """
     files = await session.files()
-    out, waiting, cutter = _Out(session.ctx.reporter), _Waiting(session.ctx.reporter), LineCutter(cursor)
+    out, waiting, cutter = (
+        _Out(session.ctx.reporter),
+        _Waiting(session.ctx.reporter),
+        LineCutter(cursor),
+    )
     position, pause_s = cursor, POLL_FAST_S
     run = await read_state()
     asked_at = time.monotonic()
@@ -97,7 +101,9 @@ async def follow(
     return run, cutter.cursor
 
 
-async def read_lines(files: Files, log_path: str, cursor: int, tail: int | None) -> tuple[list[str], int]:
+async def read_lines(
+    files: Files, log_path: str, cursor: int, tail: int | None
+) -> tuple[list[str], int]:
     """Return the log's whole lines from `cursor` on, events left out, and where to go on."""
     cutter = LineCutter(cursor)
     lines: list[str] = []

@@ -23,8 +23,8 @@ from tunesmith.core.reporter import Step
 from tunesmith.core.run_config import FILE as CONFIG_FILE
 from tunesmith.core.run_request import Inputs, execution_env, inputs_of, request_json
 from tunesmith.core.run_state import attempt_of
-from tunesmith.ops.dataset_file import check_dataset
 from tunesmith.ops.base_model import LocalModel, check_model, push_model
+from tunesmith.ops.dataset_file import check_dataset
 from tunesmith.ops.run_folder import executions_of
 from tunesmith.ops.session import Session
 from tunesmith.workspace.project_folder import ProjectFolder
@@ -100,9 +100,7 @@ def _check_data(root: Path, name: str, *, is_questions: bool) -> int:
     return check.summary.usable_rows
 
 
-async def make_run(
-    session: Session, run_id: str, frozen: FrozenInputs
-) -> bool:
+async def make_run(session: Session, run_id: str, frozen: FrozenInputs) -> bool:
     """Make the run's folder with its inputs and request.json; False when it was there, complete.
 
     Cancelled or killed half-way it leaves a folder without request.json, which the next start of

@@ -54,7 +54,9 @@ def create_project(
 
 
 def _form_edits(values: Mapping[str, str]) -> list[Edit]:
-    fields = {words(mapping(f).get("name")): mapping(f) for f in items(read_manifest().get("fields"))}
+    fields = {
+        words(mapping(f).get("name")): mapping(f) for f in items(read_manifest().get("fields"))
+    }
     schema = read_json(assets_folder() / SCHEMA_FILE) or {}
     edits: list[Edit] = []
     for name, typed in values.items():

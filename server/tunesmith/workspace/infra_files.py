@@ -44,9 +44,7 @@ def load_template(root: Path, kind: Kind) -> TemplateFiles:
     }
     if compiled.is_file():
         contents[f"{kind}.json"] = compiled.read_bytes()
-    check = templates.check_lock(
-        read_json(root / templates.LOCK_FILE) or {}, contents, kind
-    )
+    check = templates.check_lock(read_json(root / templates.LOCK_FILE) or {}, contents, kind)
     if check.edited and f"{kind}.bicep" in contents:
         template = _compile(folder / f"{kind}.bicep", ", ".join(check.edited))
         warnings.append(text("infra.compiled", files=", ".join(check.edited)))

@@ -93,9 +93,10 @@ async def image_python(home: AzureboxHome, name: str) -> str:
     """Return the interpreter of an image that is ready, "" when it is not."""
     out = await _ask(home, "images", "--json")
     listed = items(out) or items(mapping(out).get("images"))
-    entries = [mapping(entry) for entry in listed]
-    found = next((e for e in entries if e.get("short") == name and e.get("ready")), {})
-    return words(mapping(found).get("python"))
+    for entry in map(mapping, listed):
+        if entry.get("short") == name and entry.get("ready"):
+            return words(entry.get("python"))
+    return ""
 
 
 async def pull(home: AzureboxHome, name: str, on_line: Callable[[str], None]) -> ImageStatus:
@@ -155,7 +156,7 @@ def _spawn(home: AzureboxHome) -> subprocess.Popen[bytes]:
         else {"start_new_session": True}
     )
     with (home.state / "azurebox.log").open("ab") as log:
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             [*_command(home, "serve"), "--state", str(home.state)],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from azure.core.exceptions import (
     ClientAuthenticationError,
@@ -30,20 +31,22 @@ class _Rule:
 
 
 _RULES = (
-    _Rule("AuthorizationFailed|LinkedAuthorizationFailed|RoleAssignment", AuthError, "auth.forbidden"),
-    _Rule("InvalidAuthenticationToken|ExpiredAuthenticationToken|AuthenticationFailed", AuthError, "auth.required"),
+    _Rule("AuthorizationFailed|LinkedAuthorization|RoleAssignment", AuthError, "auth.forbidden"),
+    _Rule("(Invalid|Expired)AuthenticationToken", AuthError, "auth.required"),
+    _Rule("AuthenticationFailed", AuthError, "auth.required"),
     _Rule("SubscriptionNotFound|InvalidSubscriptionId", TargetError, "target.subscription"),
     _Rule(".*Quota|MaxRegional|.*Capacity|SkuNotAvailable", InfraError, "infra.quota"),
-    _Rule("InvalidTemplate|InvalidRequestContent|InvalidParameter|ValidationForResource|Invalid.*", InfraError, "infra.invalid"),
-    _Rule("DeploymentActive|.*Conflict|.*InProgress|AnotherOperation|.*AlreadyTaken|.*AlreadyInUse", InfraError, "infra.conflict", True),
-    _Rule("TooManyRequests|429|.*Throttl|ServerBusy|SubscriptionRequestsThrottled", InfraError, "infra.throttled", True),
-    _Rule("MissingSubscriptionRegistration|NoRegisteredProvider", InfraError, "infra.provider"),
+    _Rule("DeploymentActive|.*Conflict|.*InProgress", InfraError, "infra.conflict", True),
+    _Rule("AnotherOperation|.*AlreadyTaken|.*AlreadyInUse", InfraError, "infra.conflict", True),
+    _Rule("TooManyRequests|429|.*Throttl|ServerBusy", InfraError, "infra.throttled", True),
+    _Rule("MissingSubscriptionReg|NoRegisteredProvider", InfraError, "infra.provider"),
+    _Rule("Invalid|ValidationForResource", InfraError, "infra.invalid"),
     _Rule("Deployment|ResourceDeploymentFailure|Failed", InfraError, "infra.failed"),
-)  # fmt: skip
+)
 
 
 @contextmanager
-def told(subject: str) -> Iterator[None]:
+def told(subject: str) -> Generator[None]:
     """Turn an SDK's exception inside the block into a TunesmithError about `subject`."""
     try:
         yield
@@ -64,15 +67,20 @@ def told(subject: str) -> Iterator[None]:
 def from_response(subject: str, e: HttpResponseError) -> TunesmithError:
     """Say what an error answer means. The innermost ARM error is the one that names the cause."""
     code, message = _innermost(e)
-    context = {"subject": subject, "reason": message, "arm_code": code}
-    for rule in _RULES:
-        if re.match(rule.arm_code, code, re.IGNORECASE):
-            return rule.error(rule.code, retryable=rule.retryable, **context)
-    if e.status_code == 403:
-        return AuthError("auth.forbidden", **context)
-    if e.status_code == 429:
-        return InfraError("infra.throttled", retryable=True, **context)
-    return InfraError("infra.refused", retryable=(e.status_code or 0) >= 500, **context)
+    found = next((r for r in _RULES if re.match(r.arm_code, code, re.IGNORECASE)), None)
+    rule = found or _by_status(e.status_code or 0)
+    return rule.error(
+        rule.code, retryable=rule.retryable, subject=subject, reason=message, arm_code=code
+    )
+
+
+def _by_status(status: int) -> _Rule:
+    """Return what an answer with an unknown code means."""
+    if status == 403:
+        return _Rule("", AuthError, "auth.forbidden")
+    if status == 429:
+        return _Rule("", InfraError, "infra.throttled", True)
+    return _Rule("", InfraError, "infra.refused", status >= 500)
 
 
 def _innermost(e: HttpResponseError) -> tuple[str, str]:
@@ -96,9 +104,9 @@ def _innermost(e: HttpResponseError) -> tuple[str, str]:
 def _body(e: HttpResponseError) -> Any:
     """Return the answer's error object: a refusal's, or the one inside a failed operation's status."""
     try:
-        body = e.response.json() if e.response is not None else {}  # type: ignore[attr-defined]
-    except Exception:  # the body may be unread, empty or no JSON: then the code alone must do
-        body = {}
+        body = cast(Any, e.response).json()
+    except Exception:  # there may be no body, or it is unread, empty or no JSON
+        return {}
     found = mapping(mapping(body).get("error"))
     if not found:
         found = mapping(mapping(mapping(body).get("properties")).get("error"))
@@ -107,8 +115,6 @@ def _body(e: HttpResponseError) -> Any:
 
 def _nested(message: str) -> Any:
     """A provider's error often arrives as JSON inside the message of the deployment's."""
-    import json
-
     try:
         return mapping(mapping(json.loads(message)).get("error"))
     except ValueError:

@@ -9,6 +9,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from tunesmith.azure.errors import told
+from tunesmith.azure.model_json import json_of
 from tunesmith.core.json_values import at, items, mapping, words
 from tunesmith.core.ports import App
 
@@ -27,7 +28,7 @@ class AzureHosting:
                 found = await self._client.container_apps.get(self._group, name)
             except ResourceNotFoundError:
                 return None
-        return _app(name, mapping(found.as_dict()))
+        return _app(name, json_of(found))
 
     async def secret(self, name: str, secret: str) -> str | None:
         """Read one of the app's secrets."""
@@ -36,7 +37,7 @@ class AzureHosting:
                 answer = await self._client.container_apps.list_secrets(self._group, name)
             except ResourceNotFoundError:
                 return None
-        for entry in items(mapping(answer.as_dict()).get("value")):
+        for entry in items(json_of(answer).get("value")):
             if words(mapping(entry).get("name")) == secret:
                 return words(mapping(entry).get("value")) or None
         return None

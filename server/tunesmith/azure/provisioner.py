@@ -10,6 +10,7 @@ from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
 from tunesmith.azure.errors import told
+from tunesmith.azure.model_json import json_of
 from tunesmith.core.errors import InfraError
 from tunesmith.core.infra_config import upper_outputs
 from tunesmith.core.json_values import at, items, mapping, words
@@ -56,9 +57,9 @@ class AzureProvisioner:
         """Ask ARM what would change."""
         with told(deployment.name):
             poller = await self._deployments.deployments.begin_what_if(
-                group, deployment.name, {"properties": _properties(deployment)}
+                group, deployment.name, _body(deployment)
             )
-            answer = _json(await poller.result())
+            answer = json_of(await poller.result())
         if error := mapping(answer.get("error")):
             raise InfraError(
                 "infra.invalid",
@@ -73,9 +74,9 @@ class AzureProvisioner:
         """Deploy; being cancelled stops waiting, the deployment goes on in the cloud."""
         with told(deployment.name):
             poller = await self._deployments.deployments.begin_create_or_update(
-                group, deployment.name, {"properties": _properties(deployment)}
+                group, deployment.name, _body(deployment)
             )
-            answer = _json(await poller.result())
+            answer = json_of(await poller.result())
         done = _deployed(deployment.name, answer, deployment.template)
         if done.state != "Succeeded":
             reason = words(at(answer, "properties", "error", "message")) or done.state
@@ -86,7 +87,7 @@ class AzureProvisioner:
         """Return the deployment of that name."""
         with told(name):
             try:
-                answer = _json(await self._deployments.deployments.get(group, name))
+                answer = json_of(await self._deployments.deployments.get(group, name))
             except ResourceNotFoundError:
                 return None
         return _deployed(name, answer, {})
@@ -97,7 +98,7 @@ class AzureProvisioner:
             try:
                 return tuple(
                     [
-                        _json(found)
+                        json_of(found)
                         async for found in self._resources.resources.list_by_resource_group(
                             group, expand="provisioningState"
                         )
@@ -129,12 +130,14 @@ class AzureProvisioner:
         return True
 
 
-def _properties(deployment: Deployment) -> dict[str, Any]:
-    return {
+def _body(deployment: Deployment) -> Any:
+    """Return the request's body. The SDK takes a plain object where its types name a model."""
+    properties = {
         "mode": "Incremental",
         "template": dict(deployment.template),
         "parameters": {name: {"value": value} for name, value in deployment.parameters.items()},
     }
+    return {"properties": properties}
 
 
 def _deployed(name: str, answer: Mapping[str, Any], template: Mapping[str, Any]) -> Deployed:
@@ -166,8 +169,3 @@ def type_of(resource_id: str) -> str:
     """Return the type of a resource id, "Microsoft.App/jobs" style; "" for an id without one."""
     behind = resource_id.rpartition("/providers/")[2].split("/")
     return "/".join([behind[0], *behind[1::2]]) if "/providers/" in resource_id else ""
-
-
-def _json(model: Any) -> Mapping[str, Any]:
-    """Return an SDK model as the JSON it came from."""
-    return mapping(model.as_dict()) if hasattr(model, "as_dict") else mapping(model)

@@ -1,4 +1,4 @@
-"""JSON with positions: where each value of a text stands, so that a problem can name line and column."""
+"""JSON with positions: where each value of a text stands, for problems with line and column."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any
+from json import decoder
+from typing import Any, cast
 
 Path = tuple[str | int, ...]
 
@@ -94,8 +94,8 @@ def _walk(text: str, at: int, path: Path, offsets: dict[Path, int]) -> int:
 
 
 def _string(text: str, at: int) -> tuple[str, int]:
-    value, end = scanstring(text, at + 1, True)
-    return value, end
+    scan = cast(Any, decoder).scanstring  # the decoder's own, as the standard library has it
+    return cast("tuple[str, int]", scan(text, at + 1, True))
 
 
 def _skip(text: str, at: int) -> int:

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 
+def is_object(value: object) -> bool:
+    """Return whether a parsed value is a JSON object."""
+    return isinstance(value, dict)
+
+
 def mapping(value: object) -> Mapping[str, Any]:
     """Return an object as it is, {} for anything else."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
@@ -32,8 +37,9 @@ def whole(value: object) -> int:
 
 def number(value: object) -> float | None:
     """Return a number, None for anything else."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
 
 
 def items(value: object) -> list[Any]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema import Draft202012Validator, exceptions
+from jsonschema.exceptions import SchemaError, ValidationError
 
 from tunesmith.core.json_positions import Document, JsonSyntaxError, parse
-from tunesmith.core.json_values import mapping
+from tunesmith.core.json_values import is_object, mapping
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
 
@@ -44,7 +44,7 @@ def read_config(content: str, schema: Mapping[str, Any] | None) -> RunConfig:
     except JsonSyntaxError as e:
         problem = _problem(e.position.line, e.position.column, "config.syntax", reason=e.reason)
         return RunConfig({}, None, (problem,))
-    if not isinstance(document.value, dict):
+    if not is_object(document.value):
         return RunConfig({}, document, (_problem(1, 1, "config.noObject"),))
     problems = list(_outline(document))
     if schema is not None:
@@ -71,13 +71,12 @@ def _by_schema(document: Document, schema: Mapping[str, Any]) -> Iterable[Proble
         return
     validator = Draft202012Validator(dict(schema))
     for top in validator.iter_errors(document.value):  # type: ignore[reportUnknownMemberType]
-        error = best_match([top]) or top
-        yield _from_error(document, error)
+        yield _from_error(document, cast(Any, exceptions).best_match([top]) or top)
 
 
 def _from_error(document: Document, error: ValidationError) -> Problem:
     path = list(error.absolute_path)
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+    if error.validator == "additionalProperties" and is_object(error.instance):
         known = list(mapping(error.schema).get("properties", {}))
         dead = mapping(mapping(error.schema).get("x-dead"))
         for key in mapping(error.instance):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -77,7 +77,7 @@ def azurebox_home(ctx: Context) -> AzureboxHome:
 
 
 @asynccontextmanager
-async def open_session(ctx: Context, p: ProjectParams) -> AsyncIterator[Session]:
+async def open_session(ctx: Context, p: ProjectParams) -> AsyncGenerator[Session]:
     """Read the project, reach its target (the local one is started when it is not up) and connect.
 
     Raises: ProjectError("project.notFound"), TargetError.

@@ -12,7 +12,7 @@ from tunesmith.core import infra_config, run_config
 from tunesmith.core.errors import ProjectError
 from tunesmith.core.infra_config import Kind, Provisioned
 from tunesmith.core.json_positions import JsonSyntaxError, parse
-from tunesmith.core.json_values import mapping, words
+from tunesmith.core.json_values import is_object, mapping, words
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
 from tunesmith.core.project_name import project_name
@@ -54,7 +54,7 @@ def read_project(folder: str) -> ProjectFolder:
     config = run_config.read_config(
         _text(root, run_config.FILE, problems), _json(root, run_config.SCHEMA_FILE, problems)
     )
-    infra = {
+    infra: dict[Kind, Mapping[str, Any]] = {
         kind: _json(root, f"infra/{kind}.config.json", problems) or {}
         for kind in infra_config.KINDS
     }
@@ -77,7 +77,7 @@ def read_json(file: Path) -> Mapping[str, Any] | None:
         value = json.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError):
         return None
-    return mapping(value) if isinstance(value, dict) else None
+    return mapping(value) if is_object(value) else None
 
 
 def write_identity(root: Path, identity: Mapping[str, Any]) -> None:

@@ -25,6 +25,8 @@ from tunesmith.core.targets import ImageStatus
 
 START_TIMEOUT_S = 60.0
 _RUNS_ALREADY = 3
+_DETACHED = 0x00000008 | 0x00000200
+"""Windows: DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP."""
 _started: list[subprocess.Popen[bytes]] = []
 """Processes that this one started: held so that they can be reaped when they end."""
 
@@ -150,20 +152,17 @@ def _command(home: AzureboxHome, verb: str, *arguments: str) -> list[str]:
 
 def _spawn(home: AzureboxHome) -> subprocess.Popen[bytes]:
     """Start azurebox in a session of its own, its output in a file, nothing shared with this process."""
-    detached: dict[str, Any] = (
-        {"creationflags": 0x00000008 | 0x00000200}  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
-        if sys.platform == "win32"
-        else {"start_new_session": True}
-    )
+    is_windows = sys.platform == "win32"
     with (home.state / "azurebox.log").open("ab") as log:
-        process: subprocess.Popen[bytes] = subprocess.Popen(
+        process = subprocess.Popen(
             [*_command(home, "serve"), "--state", str(home.state)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=home.state,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **_import_path()},
-            **detached,
+            start_new_session=not is_windows,
+            creationflags=_DETACHED if is_windows else 0,
         )
     _started.append(process)
     return process

@@ -14,7 +14,6 @@ from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from azure.mgmt.storage.aio import StorageManagementClient
 
 from tunesmith.azure.credentials import credential_of
-from tunesmith.azure.files import ShareFiles
 from tunesmith.azure.hosting import AzureHosting
 from tunesmith.azure.provisioner import AzureProvisioner
 from tunesmith.azure.runner import AzureRunner
@@ -54,6 +53,8 @@ class Cloud:
         """
         known = self._files.get((account, share))
         if known is None:
+            from tunesmith.azure.files import ShareFiles
+
             key = await account_key(self._storage, group, account)
             known = ShareFiles(self.profile, account, key, share)
             self._files[(account, share)] = known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from azurebox.images.images import Images
+from azurebox.runtime import mount
 from azurebox.runtime.base import ContainerSpec, Mount
 from azurebox.runtime.processes import ProcessRuntime
 
@@ -328,6 +330,77 @@ async def test_remove_wants_an_ended_container_and_leaves_nothing(
     await runtime.remove("c")
     assert runtime.status("c") is None
     assert list((tmp_path / "containers").iterdir()) == []
+
+
+async def test_stop_while_the_image_is_pulled_ends_the_container_not_the_pull(
+    tmp_path: Path,
+) -> None:
+    images = Images(tmp_path / "cache")
+    runtime = ProcessRuntime(tmp_path / "containers", images)
+    starting = asyncio.create_task(runtime.start(bash("true")))
+    await until(lambda: len(runtime.events("c")) > 1)
+    status = runtime.status("c")
+    assert status is not None
+    assert (status.state, status.reason) == ("waiting", "PullingImage")
+    await runtime.stop("c")
+    await starting
+    assert (await runtime.wait("c")).reason == "Stopped"
+    assert images._pulls  # pyright: ignore[reportPrivateUsage]
+    await images.aclose()
+
+
+async def test_start_cut_short_with_azurebox_is_a_lost_container(
+    runtime: ProcessRuntime, tmp_path: Path, cache: Path
+) -> None:
+    starting = asyncio.create_task(runtime.start(bash("true", name="other")))
+    await asyncio.sleep(0)
+    folder = tmp_path / "containers" / "c"
+    folder.mkdir()  # all that a killed azurebox had come to
+    status = ProcessRuntime(tmp_path / "containers", Images(cache)).status("c")
+    assert status is not None
+    assert (status.state, status.reason) == ("terminated", "ContainerLost")
+    await starting
+
+
+async def test_start_that_is_cancelled_leaves_no_running_container_called_ended(
+    runtime: ProcessRuntime,
+) -> None:
+    for delay_s in (0.0, 0.02, 0.04, 0.06, 0.08):
+        name = f"c{int(delay_s * 100)}"
+        starting = asyncio.create_task(runtime.start(bash("sleep 68", name=name)))
+        await asyncio.sleep(delay_s)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        status = runtime.status(name)
+        home = str(runtime._root / name / "home")  # pyright: ignore[reportPrivateUsage]
+        is_running = status is not None and status.state == "running"
+        assert is_running == bool(processes_with_home(home)), delay_s
+
+
+async def test_without_namespaces_the_share_is_named_by_a_variable(
+    runtime: ProcessRuntime, tmp_path: Path
+) -> None:
+    runtime._can_mount = False  # pyright: ignore[reportPrivateUsage]
+    spec = ContainerSpec(
+        "c", PYTHON, ["/bin/sh", "-c"], ["echo $AZUREBOX_MOUNT"], {}, [Mount(tmp_path, "/mount")]
+    )
+    await runtime.start(spec)
+    await runtime.wait("c")
+    assert await lines(runtime) == [str(tmp_path)]
+
+
+async def test_mount_is_set_only_where_there_is_none(
+    runtime: ProcessRuntime, tmp_path: Path
+) -> None:
+    if not mount.can_mount():
+        pytest.skip("no mount namespaces here")
+    command = 'echo "${AZUREBOX_MOUNT-unset}"; stat -c %d /mount; pwd'
+    spec = ContainerSpec("c", PYTHON, ["/bin/sh", "-c"], [command], {}, [Mount(tmp_path, "/mount")])
+    await runtime.start(spec)
+    await runtime.wait("c")
+    home = runtime._root / "c" / "home"  # pyright: ignore[reportPrivateUsage]
+    assert await lines(runtime) == ["unset", str(tmp_path.stat().st_dev), str(home)]
 
 
 async def test_share_is_at_its_mount_path(runtime: ProcessRuntime, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class Images:
         if pull is None:
             pull = asyncio.create_task(self._pull(environment.image, on_progress))
             self._pulls[environment.hash] = pull
-            pull.add_done_callback(lambda _: self._pulls.pop(environment.hash))
+            pull.add_done_callback(lambda done: self._forget(environment.hash, done))
         # One waiting container given up must not end the pull for the others.
         await asyncio.shield(pull)
         return environment
@@ -162,6 +162,11 @@ class Images:
             pull.cancel()
             with suppress(asyncio.CancelledError, PullFailed):
                 await pull
+
+    def _forget(self, hash: str, pull: asyncio.Task[None]) -> None:
+        del self._pulls[hash]
+        if not pull.cancelled():
+            pull.exception()  # looked at: whoever waited for it may have given up
 
     def _detect(self) -> Accelerator:
         if self._accelerator is None:

@@ -58,7 +58,7 @@ class ProcessRuntime:
         self._root = root
         self._images = images
         self._waiting: dict[str, str] = {}  # reason of those that this object is starting
-        self._stopped_early: set[str] = set()
+        self._pulling: dict[str, asyncio.Task[Environment]] = {}
         self._ended: dict[str, ContainerStatus] = {}
         self._can_mount: bool | None = None
         root.mkdir(parents=True, exist_ok=True)
@@ -73,18 +73,22 @@ class ProcessRuntime:
         except FileExistsError:
             return
         self._waiting[spec.name] = "ContainerCreating"
+        self._write_spec(folder, spec)
         try:
-            self._write_spec(folder, spec)
             environment = await self._pull(folder, spec)
-            if spec.name in self._stopped_early:
-                self._end(folder, "Stopped")
-            elif environment:
-                await self._launch(folder, spec, environment)
+            if environment:
+                # Once begun it is carried through, so that nothing runs that is held for dead.
+                launch = asyncio.create_task(self._launch(folder, spec, environment))
+                try:
+                    await asyncio.shield(launch)
+                except asyncio.CancelledError:
+                    await launch
+                    raise
         except BaseException:
-            self._end(folder, "StartError")
+            if not (folder / "process.json").exists():
+                self._end(folder, "StartError")
             raise
         finally:
-            self._stopped_early.discard(spec.name)
             if self._waiting.get(spec.name) != "ImagePullBackOff":
                 self._waiting.pop(spec.name, None)
 
@@ -137,12 +141,16 @@ class ProcessRuntime:
         if status is None or status.state == "terminated":
             return
         folder = self._root / name
-        if status.state == "waiting":
+        while status and status.state == "waiting":
             if status.reason == "ImagePullBackOff":
                 self._waiting.pop(name, None)
                 self._end(folder, "Stopped")
-            else:
-                self._stopped_early.add(name)
+                return
+            if name in self._pulling:
+                self._pulling[name].cancel()
+            await asyncio.sleep(_POLL_S)  # starting takes a moment and is carried through
+            status = self.status(name)
+        if status is None or status.state == "terminated":
             return
         process = read_json(folder / "process.json")
         assert process is not None
@@ -213,8 +221,18 @@ class ProcessRuntime:
 
         self._waiting[spec.name] = "PullingImage"
         self._event(folder, "PullingImage", f"Pulling image '{spec.image}'")
+        pull = asyncio.create_task(self._images.ensure(spec.image, on_progress))
+        self._pulling[spec.name] = pull
         try:
-            environment = await self._images.ensure(spec.image, on_progress)
+            await asyncio.wait([pull])
+        finally:
+            self._pulling.pop(spec.name)
+            pull.cancel()
+        if pull.cancelled():  # by `stop`
+            self._end(folder, "Stopped")
+            return None
+        try:
+            environment = pull.result()
         except (UnknownImage, PullFailed) as e:
             self._waiting[spec.name] = "ImagePullBackOff"
             self._event(folder, "ImagePullBackOff", str(e))

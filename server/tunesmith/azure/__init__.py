@@ -1,0 +1,1 @@
+"""The ports on the Azure SDKs; the one package that imports them."""

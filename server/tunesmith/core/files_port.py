@@ -2,12 +2,13 @@
 
 Paths are relative to the share's root, with "/" between names and none in front; "" is the root.
 Every method may be called concurrently; the implementation bounds how many requests are in flight.
-Raises, all of them: ShareError with "share.unreachable", "share.refused", "share.missing" or
-"share.full".
+Raises, all of them: ShareError with "share.unreachable", "share.cutOff", "share.noAccess",
+"share.missing", "share.full", "share.inUse" or "share.refused".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,11 +16,24 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of the share. `modified_at`: its last write, seconds since 1970 by the far clock."""
+    """One file of the share. `modified_at`: its last write, seconds since 1970 by the far clock.
+
+    `etag` changes with every change of the file and says nothing else.
+    """
 
     path: str
     size_bytes: int
     modified_at: float
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A file that was sent or fetched as a whole; `etag` is the far file's."""
+
+    sha256: str
+    size_bytes: int
+    etag: str
 
 
 class Files(Protocol):
@@ -43,20 +57,26 @@ class Files(Protocol):
         """
         ...
 
-    async def write(self, path: str, content: bytes | Path) -> str:
-        """Create or replace a file, making its folders; return the SHA-256 of what was sent.
+    async def write(
+        self, path: str, content: bytes | Path, sent: Callable[[int], None] | None = None
+    ) -> Transferred:
+        """Create or replace a file, making its folders.
 
         The far side shows the old file or the whole new one, never a part: the content goes to a
-        temporary name beside it, is verified there, and is renamed. A local Path is read in blocks.
+        temporary name, is verified there, and is renamed. A local Path is read in blocks. `sent` is
+        told the bytes of each block that has arrived.
         Raises: ShareError("share.notVerified") when the far side holds other bytes than were sent,
         ShareError("share.changedWhileRead") when a local file changed under the upload.
         """
         ...
 
-    async def download(self, path: str, to: Path) -> str | None:
-        """Bring a file to the local path `to` (temporary name, then rename); return its SHA-256.
+    async def download(
+        self, path: str, to: Path, received: Callable[[int], None] | None = None
+    ) -> Transferred | None:
+        """Bring a file to the local path `to` (temporary name, then rename); None: no such file.
 
-        None: no such file. Raises: ShareError("share.notVerified") when it changed meanwhile.
+        Raises: ShareError("share.notVerified") when bytes were damaged on the way,
+        ShareError("share.changedWhileRead") when the far file changed meanwhile.
         """
         ...
 
@@ -81,6 +101,10 @@ class Files(Protocol):
 
     async def size(self, path: str) -> int | None:
         """Return a file's size in bytes; None when there is no such file."""
+        ...
+
+    async def clear_uploads(self) -> int:
+        """Delete what writes that never ended have left behind; return how many files it was."""
         ...
 
     async def close(self) -> None:

@@ -60,8 +60,11 @@ class _Build:
     def run(self) -> None:
         started_s = time.monotonic()
         self._say(f"{self._short}: Python {sys.version.split()[0]} into {self._environment.path}")
-        self._make_venv()
         image = self._environment.image
+        if image.download_bytes:
+            total = size_text(image.download_bytes)
+            self._say(f"{self._short}: about {total} to download, less what pip has cached")
+        self._make_venv()
         if image.lock is not None:
             torch = [line for line in image.requirements() if line.startswith("torch==")]
             if torch:
@@ -92,7 +95,7 @@ class _Build:
         arguments = [*options, *requirements]
         plan = plan_downloads(pip, arguments, (self._lock,))
         if plan is not None and plan.count:
-            self._say(f"{self._short}: {what}: {plan}, less what pip has cached")
+            self._say(f"{self._short}: {what}: {plan}")
             if plan.has_cuda and detect_accelerator() == "cpu":
                 self._say(
                     f"{self._short}: this is PyTorch's build for NVIDIA cards, the only one that "

@@ -1,0 +1,1 @@
+"""The editor's front: every operation as a request, over stdin and stdout."""

@@ -1,16 +1,27 @@
-"""Every sentence a user reads has a key here; the texts lie beside this file, one TOML a language."""
+"""Every sentence a user reads has a key here; the texts lie beside this file, TOML by language."""
 
 from __future__ import annotations
 
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 
 @cache
 def _catalogue(language: str) -> dict[str, Any]:
-    return tomllib.loads(files(__name__).joinpath(f"{language}.toml").read_text("utf-8"))
+    texts: dict[str, Any] = {}
+    for name in (f"{language}.toml", f"{language}.fronts.toml"):
+        _merge(texts, tomllib.loads(files(__name__).joinpath(name).read_text("utf-8")))
+    return texts
+
+
+def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and key in into:
+            _merge(into[key], cast("dict[str, Any]", value))
+        else:
+            into[key] = value
 
 
 def text(key: str, /, **values: object) -> str:

@@ -151,13 +151,13 @@ def _command(home: AzureboxHome, verb: str, *arguments: str) -> list[str]:
 
 
 def _spawn(home: AzureboxHome) -> subprocess.Popen[bytes]:
-    """Start azurebox in a session of its own, its output in a file, nothing shared with this process."""
+    """Start azurebox in a session of its own, what it says in a file, nothing shared with us."""
     is_windows = sys.platform == "win32"
     with (home.state / "azurebox.log").open("ab") as log:
         process = subprocess.Popen(
             [*_command(home, "serve"), "--state", str(home.state)],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.DEVNULL,  # its ready line has the secret, and is in azurebox.json too
             stderr=log,
             cwd=home.state,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **_import_path()},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.errors import ProjectError, TunesmithError
-from tunesmith.core.json_values import at, items, mapping, number, whole, words
+from tunesmith.core.json_values import at, items, mapping, whole, words
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
 from tunesmith.core.project import CheckReport, DatasetSummary
@@ -51,7 +51,9 @@ async def check_project(ctx: Context, folder: str, dataset: str | None) -> Check
         )
         summary, found = checked.summary, list(checked.problems)
         if not checked.has_errors and project.config.is_usable:
-            summary, found = await _with_tokens(ctx, project, file, summary, found)
+            summary, found = await _with_tokens(
+                ctx, project, file, max_seq_len, summary, found
+            )
         summaries.append(summary)
         problems += found
     problems.sort(key=lambda p: (_ORDER[p.severity], p.file, p.line, p.column))
@@ -80,12 +82,13 @@ async def _with_tokens(
     ctx: Context,
     project: ProjectFolder,
     file: Path,
+    max_seq_len: int | None,
     summary: DatasetSummary,
     problems: list[Problem],
 ) -> tuple[DatasetSummary, list[Problem]]:
     """Add what the tokenizer says; without the training image say aloud that it was not asked."""
     try:
-        answer = await _count_tokens(ctx, project, file)
+        answer = await _count_tokens(ctx, project, file, max_seq_len)
     except TunesmithError:
         answer = None
     if answer is None:
@@ -99,23 +102,26 @@ async def _with_tokens(
             text("check.noTokenizer.hint"),
         )
         return summary, [*problems, note]
-    guessed = [p for p in problems if p.code != "dataset.rowLong"]
     found = [_problem(mapping(p), summary.file) for p in items(answer.get("problems"))]
-    tokens, longest = number(answer.get("tokens")), number(answer.get("longest_row_tokens"))
+    if answer.get("summary") is None:  # it could not load the tokenizer, and says why
+        return summary, [*problems, *(replace(p, severity="warning") for p in found)]
+    known = {(p.line, p.severity) for p in problems if p.code != "dataset.rowLong"}
+    guessed = [p for p in problems if p.code != "dataset.rowLong"]
     counted = replace(
         summary,
-        tokens=None if tokens is None else int(tokens),
-        longest_row_tokens=None if longest is None else int(longest),
+        tokens=whole(at(answer, "summary", "tokens")),
+        longest_row_tokens=whole(at(answer, "summary", "longest")),
     )
-    return counted, [*guessed, *found]
+    return counted, [*guessed, *(p for p in found if (p.line, p.severity) not in known)]
 
 
 async def _count_tokens(
-    ctx: Context, project: ProjectFolder, file: Path
+    ctx: Context, project: ProjectFolder, file: Path, max_seq_len: int | None
 ) -> Mapping[str, Any] | None:
     """Run the project's own token check in the training image; None when that is not possible."""
     from tunesmith.azure import azurebox_process
 
+    inputs = inputs_of(project.config.values)
     script = project.root / TOKEN_CHECK
     if not script.is_file():
         return None
@@ -128,10 +134,14 @@ async def _count_tokens(
     process = await asyncio.create_subprocess_exec(
         python,
         str(script),
-        "--config",
-        str(project.root / FILE),
         "--dataset",
         str(file),
+        "--model",
+        inputs.model,
+        "--root",
+        str(project.root),
+        "--max-seq-len",
+        str(max_seq_len or 512),
         cwd=project.root,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

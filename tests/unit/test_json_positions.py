@@ -12,14 +12,16 @@ from tunesmith.core.json_positions import JsonSyntaxError, Position, parse
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
 
 def test_line_and_column_of_a_key_deep_inside():
     document = parse('{\n  "a": [1, {"b c": true}],\n  "d": null\n}')
-    assert document.position(("a", 1, "b c")) == Position(2, 14)
+    assert document.position(("a", 1, "b c")) == Position(2, 13)
     assert document.position(("d",)) == Position(3, 3)
     assert document.position(()) == Position(1, 1)
 
@@ -53,7 +55,9 @@ def test_every_value_has_a_position_and_it_starts_there(value, indent):
         for part in path:
             found = found[part]  # type: ignore[index]
         rest = lines[place.line - 1][place.column - 1 :]
-        expected = json.dumps(path[-1] if path and isinstance(path[-1], str) else found, ensure_ascii=False)
+        expected = json.dumps(
+            path[-1] if path and isinstance(path[-1], str) else found, ensure_ascii=False
+        )
         assert rest.startswith(expected[:1])
 
 

@@ -122,7 +122,12 @@ def test_state_of_a_run(name):
 def test_nothing_runs_for_ever_once_its_execution_is_over():
     """Whatever files a SIGKILL left, in all combinations: no state of work while ARM says over."""
     runs = [None, {}, *(run_json(s) for s in ("running", "succeeded", "failed", "stopped", "odd"))]
-    attempts = [[], [started()], [Attempt(1, {}, None)], *([ended(c)] for c in (0, 1, 75, 137, 143))]
+    attempts = [
+        [],
+        [started()],
+        [Attempt(1, {}, None)],
+        *([ended(c)] for c in (0, 1, 75, 137, 143)),
+    ]
     over = ["Stopped", "Degraded", "Failed", "Succeeded"]
     for run, tries, status in itertools.product(runs, attempts, over):
         found = state(run=run, attempts=tries, executions=[execution(status)])
@@ -154,7 +159,7 @@ def test_details_come_from_the_files():
         "succeeded",
         steps=60,
         started_at="2026-11-25T11:01:00Z",
-        ended_at="2026-11-25T11:05:00Z",
+        ended_at="2026-11-25T11:55:00Z",
         method="lora",
         metrics={"loss": 0.5, "eval_loss": 0.75},
         base_model={"id": "owner/tiny", "path": "model-cache/tiny"},
@@ -165,7 +170,7 @@ def test_details_come_from_the_files():
     assert (found.model, found.method, found.steps) == ("owner/tiny", "lora", 60)
     assert (found.loss, found.eval_loss) == (0.5, 0.75)
     assert found.executions == ("job-1",)
-    assert found.ended_at == "2026-11-25T11:05:00Z"
+    assert found.ended_at == "2026-11-25T11:55:00Z"
     assert not found.can_resume
 
 

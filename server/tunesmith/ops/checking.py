@@ -51,9 +51,7 @@ async def check_project(ctx: Context, folder: str, dataset: str | None) -> Check
         )
         summary, found = checked.summary, list(checked.problems)
         if not checked.has_errors and project.config.is_usable:
-            summary, found = await _with_tokens(
-                ctx, project, file, max_seq_len, summary, found
-            )
+            summary, found = await _with_tokens(ctx, project, file, max_seq_len, summary, found)
         summaries.append(summary)
         problems += found
     problems.sort(key=lambda p: (_ORDER[p.severity], p.file, p.line, p.column))

@@ -177,14 +177,18 @@ class ProcessRuntime:
         )
 
     async def remove(self, name: str) -> None:
-        """See Runtime. Raises: ValueError while it is not terminated."""
+        """See Runtime. One whose image cannot be pulled may go too.
+
+        Raises: ValueError while it runs or starts.
+        """
         status = self.status(name)
         if status is None:
             return
-        if status.state != "terminated":
+        if status.state != "terminated" and status.reason != "ImagePullBackOff":
             raise ValueError(f"container {name} is {status.state}; stop it first")
         await asyncio.to_thread(shutil.rmtree, self._root / name)
         self._ended.pop(name, None)
+        self._waiting.pop(name, None)
 
     def names(self) -> Iterator[str]:
         """Yield the name of every container that has a folder."""

@@ -54,7 +54,7 @@ async def lines(runtime: ProcessRuntime, name: str = "c") -> list[str]:
     return [line async for _, line in runtime.log(name, follow=False, tail=None)]
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, "not in time"
@@ -62,7 +62,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
 
 
 async def until_line(runtime: ProcessRuntime, text: str, name: str = "c") -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         async for _, line in runtime.log(name, follow=True, tail=None):
             if line == text:
                 return
@@ -150,7 +150,7 @@ async def test_all_below_are_killed_when_the_grace_is_over(runtime: ProcessRunti
     assert len(processes_with_home(home)) >= 4
     started_s = time.monotonic()
     await runtime.stop("c", grace_s=0.3)
-    assert 0.3 <= time.monotonic() - started_s < 10
+    assert 0.3 <= time.monotonic() - started_s < 3
     status = runtime.status("c")
     assert status is not None
     assert status.exit_code == 137
@@ -220,25 +220,22 @@ async def test_a_lost_supervisor_ends_the_container_and_kills_what_it_left(
     assert status is not None
     assert status.pid is not None
     psutil.Process(status.pid).parent().kill()  # pyright: ignore[reportOptionalMemberAccess]
-    ended = await asyncio.wait_for(runtime.wait("c"), 20)
+    ended = await asyncio.wait_for(runtime.wait("c"), 5)
     assert (ended.reason, ended.exit_code) == ("ContainerLost", 137)
     home = str(runtime._root / "c" / "home")  # pyright: ignore[reportPrivateUsage]
     await until(lambda: processes_with_home(home) == [])
 
 
 async def test_follow_yields_lines_as_they_come_and_ends_with_the_container(
-    runtime: ProcessRuntime, tmp_path: Path
+    runtime: ProcessRuntime,
 ) -> None:
-    go = tmp_path / "go"
-    await runtime.start(bash(f"echo one; until [ -e {go} ]; do sleep 0.02; done; echo two; exit 4"))
-    seen: list[tuple[str, str]] = []
+    await runtime.start(bash("for i in 1 2 3; do date +%s.%N; sleep 0.15; done"))
+    delays_s: list[float] = []
     async for time_iso, line in runtime.log("c", follow=True, tail=None):
-        seen.append((line, getattr(runtime.status("c"), "state", "")))
+        delays_s.append(time.time() - float(line))
         assert time_iso.endswith("Z")
-        go.touch()
-    assert seen[0] == ("one", "running")
-    assert [line for line, _ in seen] == ["one", "two"]
-    assert (await runtime.wait("c")).exit_code == 4
+    assert len(delays_s) == 3
+    assert max(delays_s) < 0.5
 
 
 async def test_follow_that_is_cancelled_closes_its_file(runtime: ProcessRuntime) -> None:
@@ -321,12 +318,6 @@ async def test_unknown_image_waits_in_back_off_until_it_is_stopped(
     assert "nobody/nothing" in runtime.events("c")[-1].message
     await runtime.stop("c")
     assert (await runtime.wait("c")).reason == "Stopped"
-
-
-async def test_container_without_an_image_can_be_removed(runtime: ProcessRuntime) -> None:
-    await runtime.start(ContainerSpec("c", "docker.io/nobody/nothing:1", ["true"], [], {}, []))
-    await runtime.remove("c")
-    assert runtime.status("c") is None
 
 
 async def test_remove_wants_an_ended_container_and_leaves_nothing(

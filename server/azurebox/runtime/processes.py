@@ -177,18 +177,14 @@ class ProcessRuntime:
         )
 
     async def remove(self, name: str) -> None:
-        """See Runtime. One whose image cannot be pulled may go too.
-
-        Raises: ValueError while it runs or starts.
-        """
+        """See Runtime. Raises: ValueError while it is not terminated."""
         status = self.status(name)
         if status is None:
             return
-        if status.state != "terminated" and status.reason != "ImagePullBackOff":
+        if status.state != "terminated":
             raise ValueError(f"container {name} is {status.state}; stop it first")
         await asyncio.to_thread(shutil.rmtree, self._root / name)
         self._ended.pop(name, None)
-        self._waiting.pop(name, None)
 
     def names(self) -> Iterator[str]:
         """Yield the name of every container that has a folder."""

@@ -1,0 +1,29 @@
+"""Fixtures of the tests that talk to a real azurebox process."""
+
+from __future__ import annotations
+
+import pytest
+
+from box_process import BoxProcess, Workspace
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory, cache):
+    box = BoxProcess(tmp_path_factory.mktemp("box") / "state", cache).start()
+    yield box
+    stop_everything(box)
+
+
+@pytest.fixture(scope="module")
+def lab(box):
+    return Workspace(box)
+
+
+def stop_everything(box: BoxProcess) -> None:
+    box.ask("POST", "/_box/shutdown", {"stop": True})
+    box.end()

@@ -1,0 +1,225 @@
+"""The life of the process: one a state folder, ports and state kept, work adopted, idle end."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from box_process import BoxProcess, Workspace, is_alive, until
+
+
+@pytest.fixture
+def own(tmp_path, cache):
+    own = BoxProcess(tmp_path / "state", cache).start()
+    yield own
+    if own.wait_or_none() is None:
+        own.ask("POST", "/_box/shutdown", {"stop": True})
+        own.end()
+
+
+def test_unknown_route_answers_501_and_names_itself(box):
+    sub = box.info["subscription_id"]
+    path = f"/subscriptions/{sub}/providers/Microsoft.Compute/virtualMachines"
+    status, _, body = box.ask("GET", f"{path}?api-version=2024-07-01")
+    assert status == 501
+    assert f"GET {path}" in body["error"]["message"]
+
+
+def test_info_file_has_what_was_printed_and_is_private(box):
+    file = box.state / "azurebox.json"
+    assert json.loads(file.read_text()) == box.info
+    for path in (file, *(box.state / "keys").glob("*"), box.state / "identity.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_second_serve_on_the_same_folder_says_where_the_first_is(box):
+    done = subprocess.run(box.command(), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert box.info["arm_url"] in done.stderr and str(box.info["pid"]) in done.stderr
+
+
+def test_port_in_use_is_one_sentence_with_a_next_step(tmp_path, cache):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = BoxProcess(tmp_path / "state", cache).command("--port", str(port))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Port {port}" in done.stderr and "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_listeners_are_on_loopback_alone(box):
+    import psutil
+
+    listening = [
+        c.laddr.ip
+        for c in psutil.Process(box.info["pid"]).net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN
+    ]
+    assert listening and set(listening) == {"127.0.0.1"}
+
+
+def test_fault_strikes_once_and_the_sdk_retries_past_it(box, lab):
+    box.ask("POST", "/_box/faults", {"match": "GET .*/jobs$", "status": 503, "code": "Busy"})
+    with box.apps() as apps:
+        assert [j.name for j in apps.jobs.list_by_resource_group("lab")] == []
+    box.ask("POST", "/_box/faults", {"match": "GET .*/jobs$", "status": 403, "code": "Denied"})
+    with box.apps() as apps:
+        with pytest.raises(HttpResponseError) as caught:
+            list(apps.jobs.list_by_resource_group("lab"))
+        assert caught.value.error.code == "Denied"
+        assert box.ask("GET", "/_box/faults")[2] == {"waiting": 0}
+        list(apps.jobs.list_by_resource_group("lab"))
+
+
+def test_control_api_needs_a_token_and_sane_values(box):
+    assert box.ask("GET", "/_box/health", token="")[0] == 401
+    assert box.ask("POST", "/_box/faults", {"match": "("})[2]["error"]["code"] == "InvalidFault"
+    assert box.ask("POST", "/_box/tokens", {"lifetime_s": -1})[0] == 400
+
+
+def test_pages_list_resources_without_secrets_and_refuse_foreign_hosts(box, lab):
+    with box.apps() as apps:
+        body = lab.job("true", secrets=[{"name": "pw", "value": "do-not-show"}])
+        apps.jobs.begin_create_or_update("lab", "paged", body).result()
+    url = box.info["pages_url"]
+    index = urllib.request.urlopen(url).read().decode()
+    assert "paged" in index and lab.account in index
+    for name in ("Microsoft.App/jobs/paged", f"Microsoft.Storage/storageAccounts/{lab.account}"):
+        sub = box.info["subscription_id"]
+        page = f"{url}pages/subscriptions/{sub}/resourceGroups/lab/providers/{name}"
+        text = urllib.request.urlopen(page).read().decode()
+        assert "provisioningState" in text
+        assert "do-not-show" not in text and lab.key not in text
+    request = urllib.request.Request(url, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    caught.value.close()
+    assert caught.value.code == 403
+
+
+def test_kill_9_and_restart_keep_ports_tokens_resources_and_running_work(own):
+    lab = Workspace(own)
+    script = (
+        'cd "${AZUREBOX_MOUNT:-/mount}"; echo $$ > pid; '
+        "while [ ! -e go ]; do sleep 0.1; done; echo done > done.txt"
+    )
+    server = (
+        'exec python3 -m http.server --bind $HOST $PORT --directory "${AZUREBOX_MOUNT:-/mount}"'
+    )
+    with own.apps() as apps:
+        apps.jobs.begin_create_or_update("lab", "long", lab.job(script)).result()
+        name = apps.jobs.begin_start("lab", "long").result().name
+        app = apps.container_apps.begin_create_or_update("lab", "web", lab.app(server)).result()
+    fqdn = app.configuration.ingress.fqdn
+    until(lambda: (lab.folder / "pid").exists() and _status(fqdn) == 200)
+    pid = int((lab.folder / "pid").read_text())
+    before, token = dict(own.info), own.token()
+
+    own.end(signal.SIGKILL)
+    assert is_alive(pid)
+    own.start()
+
+    same = set(before) - {"pid", "started_at"}
+    assert {k: own.info[k] for k in same} == {k: before[k] for k in same}
+    assert own.ask("GET", "/_box/health", token=token)[2]["active_executions"] == 1
+    until(lambda: _status(fqdn) == 200)
+    with own.apps() as apps:
+        assert apps.job_execution("lab", "long", name).properties.status == "Running"
+        (lab.folder / "go").touch()
+        until(lambda: apps.job_execution("lab", "long", name).properties.status == "Succeeded")
+    assert (lab.folder / "done.txt").read_text() == "done\n"
+
+
+def test_execution_that_ended_while_azurebox_was_away_is_told_truly(own):
+    lab = Workspace(own)
+    script = (
+        'cd "${AZUREBOX_MOUNT:-/mount}"; touch up; while [ ! -e go ]; do sleep 0.05; done; exit 4'
+    )
+    with own.apps() as apps:
+        apps.jobs.begin_create_or_update("lab", "away", lab.job(script)).result()
+        name = apps.jobs.begin_start("lab", "away").result().name
+    until(lambda: (lab.folder / "up").exists())
+    assert own.end(signal.SIGTERM) == 0
+    (lab.folder / "go").touch()
+    time.sleep(0.5)
+    own.start()
+    with own.apps() as apps:
+        execution = until(
+            lambda: (
+                (e := apps.job_execution("lab", "away", name)).properties.status == "Failed" and e
+            )
+        )
+    assert execution.properties.detailed_status.replicas[0].containers[0].code == 4
+
+
+def test_idle_server_ends_itself_but_not_while_a_container_runs(tmp_path, cache):
+    box = BoxProcess(tmp_path / "state", cache).start("--idle-exit-s", "2")
+    lab = Workspace(box)
+    script = 'while [ ! -e "${AZUREBOX_MOUNT:-/mount}/go" ]; do sleep 0.1; done'
+    with box.apps() as apps:
+        apps.jobs.begin_create_or_update("lab", "busy", lab.job(script)).result()
+        apps.jobs.begin_start("lab", "busy").result()
+    time.sleep(4)
+    assert box.wait_or_none() is None
+    (lab.folder / "go").touch()
+    assert box.wait(20) == 0
+
+
+def test_shutdown_that_stops_ends_the_containers_too(own):
+    lab = Workspace(own)
+    script = 'echo $$ > "${AZUREBOX_MOUNT:-/mount}/pid"; exec sleep 600'
+    with own.apps() as apps:
+        apps.jobs.begin_create_or_update("lab", "long", lab.job(script)).result()
+        apps.jobs.begin_start("lab", "long").result()
+    until(lambda: (lab.folder / "pid").exists())
+    pid = int((lab.folder / "pid").read_text())
+    own.ask("POST", "/_box/shutdown", {"stop": True})
+    assert own.wait(20) == 0
+    assert not is_alive(pid)
+
+
+def test_deleting_the_group_takes_everything_in_it(own):
+    lab = Workspace(own)
+    with own.apps() as apps, own.groups() as groups:
+        apps.jobs.begin_create_or_update("lab", "j", lab.job("exec sleep 600")).result()
+        apps.jobs.begin_start("lab", "j").result()
+        groups.resource_groups.begin_delete("lab").result()
+        with pytest.raises(ResourceNotFoundError):
+            groups.resource_groups.get("lab")
+    assert not lab.folder.exists()
+    assert own.ask("GET", "/_box/health")[2]["active_executions"] == 0
+
+
+def test_help_explains_itself():
+    done = subprocess.run(
+        [sys.executable, "-m", "azurebox", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        env=os.environ | {"COLUMNS": "100"},
+    )
+    for word in ("serve", "pull", "images", "An", "Azure that lives on this machine"):
+        assert word.lower() in done.stdout.lower()
+
+
+def _status(fqdn: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://{fqdn}/", timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0

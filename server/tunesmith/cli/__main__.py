@@ -75,14 +75,15 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _run_operation(noun: str, words: list[str]) -> int:
+    from tunesmith.cli.commands import commands
     from tunesmith.cli.help import NOUNS, noun_help, operation_help
-    from tunesmith.ops import OPERATIONS
 
-    if noun not in NOUNS and noun not in OPERATIONS:
+    known = commands()
+    if noun not in NOUNS and noun not in known:
         raise UsageError(f"There is no command {noun!r}{_meant(noun, (*NOUNS, *_TOP))}")
     name = noun
-    if noun not in OPERATIONS:
-        verbs = [key.partition("/")[2] for key in OPERATIONS if key.startswith(noun + "/")]
+    if noun not in known:
+        verbs = [key.partition("/")[2] for key in known if key.startswith(noun + "/")]
         if not words or words[0] in ("-h", "--help"):
             sys.stdout.write(noun_help(noun))
             return exit_codes.OK if words else exit_codes.USAGE
@@ -91,7 +92,7 @@ def _run_operation(noun: str, words: list[str]) -> int:
             about = f"{noun} cannot {verb!r}" if not verb.startswith("-") else f"{noun} what?"
             raise UsageError(about + _meant(verb, verbs), f"tunesmith {noun}")
         name = f"{noun}/{verb}"
-    operation = OPERATIONS[name]
+    operation = known[name]
 
     from tunesmith.cli.flags import flags_of, parse
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from tunesmith.cli import exit_codes
 from tunesmith.cli.flags import GlobalFlags
-from tunesmith.cli.progress import reporting
+from tunesmith.cli.progress import WithoutNoise, reporting
 from tunesmith.cli.render import show, show_plan
 from tunesmith.cli.terminal import Terminal
 from tunesmith.cli.usage import UsageError
@@ -66,16 +66,25 @@ def approve(operation: Operation, params: Any, terminal: Terminal, flags: Global
     return True
 
 
-def call(operation: Operation, params: Any, terminal: Terminal, *, quiet: bool = False) -> Any:
-    """Await the operation with its progress on the terminal.
+def call(
+    operation: Operation,
+    params: Any,
+    terminal: Terminal,
+    *,
+    quiet: bool = False,
+    filter_noise: bool = False,
+) -> Any:
+    """Await the operation with its progress on the terminal. `filter_noise` leaves out the log
+    lines of a package installer that finds everything there.
 
     Raises: TunesmithError, Cancelled.
     """
     with reporting(terminal, quiet=quiet) as reporter:
-        return wait_for(operation.run(context_for(reporter), params), operation.still_running)  # pyright: ignore[reportArgumentType]
+        heard = WithoutNoise(reporter) if filter_noise else reporter
+        return wait_for(operation.run(context_for(heard), params), operation.still_running)
 
 
-def wait_for(work: Coroutine[Any, Any, R], still_running: str) -> R:
+def wait_for(work: Awaitable[R], still_running: str) -> R:
     """Run `work` on a loop of its own. Ctrl+C and SIGTERM cancel it, a second Ctrl+C breaks off.
 
     Raises: Cancelled.
@@ -87,7 +96,7 @@ def wait_for(work: Coroutine[Any, Any, R], still_running: str) -> R:
             raise Cancelled(still_running) from None
 
 
-async def _with_sigterm(work: Coroutine[Any, Any, R]) -> R:
+async def _with_sigterm(work: Awaitable[R]) -> R:
     task = asyncio.current_task()
     if task is not None and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

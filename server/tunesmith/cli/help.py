@@ -8,9 +8,10 @@ import sys
 import textwrap
 
 from tunesmith import __version__
+from tunesmith.cli.commands import commands
 from tunesmith.cli.flags import GLOBAL_FLAGS, Flag, flags_of
 from tunesmith.core.messages import text
-from tunesmith.ops.registry import OPERATIONS, Operation
+from tunesmith.ops.registry import Operation
 
 NOUNS = ("project", "infra", "share", "run", "endpoint", "target")
 _COLUMN = 22
@@ -44,7 +45,7 @@ def top_help() -> str:
         "",
         ink.head(text("cli.help.start")),
         _row(ink, "demo", text("cli.help.demo")),
-        _row(ink, "doctor", OPERATIONS["doctor"].summary),
+        _row(ink, "doctor", commands()["doctor"].summary),
     ]
     for noun in NOUNS:
         lines += ["", ink.head(text(f"cli.nouns.{noun}"))]
@@ -104,7 +105,7 @@ def command_help(command: str, summary: str, rows: list[Flag], options: list[Fla
 
 
 def _verbs(noun: str) -> list[Operation]:
-    return [op for name, op in OPERATIONS.items() if name.startswith(noun + "/")]
+    return [op for name, op in commands().items() if name.startswith(noun + "/")]
 
 
 def _everywhere(ink: _Ink) -> list[str]:

@@ -22,6 +22,7 @@ from tunesmith.core.reporter import Event, LogLine, Reporter, Step
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines about the same phase, so that a CI log stays readable."""
+NOISE = ("Requirement already satisfied", "Looking in indexes", "Looking in links")
 _LEVEL_STYLES = {"debug": "dim", "info": "", "warning": "warn", "error": "bad"}
 
 
@@ -48,6 +49,10 @@ class Training:
         if loss is not None:
             self.loss = loss
             self.losses.append(loss)
+
+    def has_told(self, step: Step) -> bool:
+        """Whether `step` says again what a progress event has said."""
+        return bool(self.steps) and (step.done, step.total) == (self.step, self.steps)
 
     def figures(self) -> list[str]:
         """`loss 0.94`, `118 tokens/s`, `1:20 left`: what is known of them."""
@@ -117,6 +122,8 @@ class PlainReporter:
 
     def step(self, step: Step) -> None:
         """Print the phase when it is new or a while has passed."""
+        if self._training.has_told(step):
+            return
         share = ""
         if step.total and step.done is not None:
             share = f" {min(step.done / step.total, 1):.0%}"
@@ -167,6 +174,8 @@ class LiveReporter:
 
     def step(self, step: Step) -> None:
         """Show where the operation is."""
+        if self._training.has_told(step):
+            return
         if self._step is None or step.message != self._step.message:
             self._started = time.monotonic()
         self._step = step
@@ -217,6 +226,30 @@ class LiveReporter:
         if has_unicode(self._err) and self._err.width >= 100:
             cells.append(Text(sparkline(training.losses), "accent"))
         return _line(cells)
+
+
+@dataclass(slots=True)
+class WithoutNoise:
+    """Passes everything on but what an installer says of packages that are there already."""
+
+    inner: Reporter
+
+    def step(self, step: Step) -> None:
+        """Pass it on."""
+        self.inner.step(step)
+
+    def log(self, line: LogLine) -> None:
+        """Pass it on, unless it is noise."""
+        if not line.text.startswith(NOISE):
+            self.inner.log(line)
+
+    def event(self, event: Event) -> None:
+        """Pass it on."""
+        self.inner.event(event)
+
+    def warn(self, message: str) -> None:
+        """Pass it on."""
+        self.inner.warn(message)
 
 
 def _bar(share: float) -> ProgressBar:

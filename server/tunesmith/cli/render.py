@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from tunesmith.cli.endpoint_key import EndpointKey
 from tunesmith.cli.render_comparison import show_comparison
 from tunesmith.cli.render_plan import show_plan_table
 from tunesmith.cli.render_project import show_check, show_created, show_project
@@ -16,7 +17,7 @@ from tunesmith.cli.tables import facts, list_table, state_text
 from tunesmith.cli.terminal import Terminal
 from tunesmith.cli.units import duration, size
 from tunesmith.core.doctor import DoctorReport
-from tunesmith.core.endpoints import Endpoint, EndpointDeployed, EndpointLink
+from tunesmith.core.endpoints import Endpoint, EndpointAnswer, EndpointDeployed, EndpointLink
 from tunesmith.core.infra import InfraResult, InfraStatus
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Plan
@@ -56,6 +57,8 @@ def show(terminal: Terminal, name: str, params: Any, result: Any) -> None:
         Endpoint: _show_endpoint,
         EndpointDeployed: _show_deployed,
         EndpointLink: _show_link,
+        EndpointAnswer: _show_answer,
+        EndpointKey: _show_key,
         TargetStatus: _show_target,
         DoctorReport: _show_doctor,
     }
@@ -141,6 +144,16 @@ def _show_deployed(out: Console, result: EndpointDeployed) -> None:
 def _show_link(out: Console, link: EndpointLink) -> None:
     out.print(Text(link.url, "accent"), soft_wrap=True)
     out.print(text("cli.endpoint.link", seconds=link.expires_in_s), style="hint")
+
+
+def _show_answer(out: Console, answer: EndpointAnswer) -> None:
+    out.print(Text(answer.text.strip()), soft_wrap=True)
+    words = text("cli.endpoint.answered", model=answer.model, seconds=f"{answer.seconds:.1f}")
+    out.print(words, style="hint")
+
+
+def _show_key(out: Console, key: EndpointKey) -> None:
+    out.print(Text(key.key), soft_wrap=True)
 
 
 def _show_target(out: Console, status: TargetStatus) -> None:

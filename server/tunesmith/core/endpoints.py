@@ -35,3 +35,13 @@ class EndpointLink:
 
     url: str
     expires_in_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointAnswer:
+    """What `endpoint ask` answers. `model` is the one that answered: a run id or "base"."""
+
+    model: str
+    text: str
+    tokens: int
+    seconds: float

@@ -10,7 +10,6 @@ from typing import Any, cast
 from lsprotocol.types import WorkDoneProgressBegin, WorkDoneProgressEnd, WorkDoneProgressReport
 from pygls.lsp.server import LanguageServer
 
-from tunesmith.core.messages import text
 from tunesmith.core.reporter import Event, LogLine, Step
 from tunesmith.lsp.protocol import EVENT, LOG_LINES
 
@@ -84,11 +83,9 @@ class News:
             self._lines_timer = self._loop.call_later(max(wait, 0), self._send_lines)
 
     def event(self, event: Event) -> None:
-        """Pass on an event as it is; training progress is told in words as well."""
+        """Pass on an event as it is. The operation tells its progress in words beside it."""
         params = {"token": self._token, "kind": event.kind, "data": event.data}
         self._server.protocol.notify(EVENT, params)
-        if event.kind == "progress":
-            self._report(_in_words(event.data))
 
     def warn(self, message: str) -> None:
         """Pass on a warning as a line of the system."""
@@ -116,15 +113,3 @@ class News:
         self._lines.clear()
         self._line_bytes = self._dropped = 0
         self._server.protocol.notify(LOG_LINES, params)
-
-
-def _in_words(data: dict[str, Any]) -> WorkDoneProgressReport:
-    words = [str(data.get("phase") or text("cli.progress.training"))]
-    step, steps = data.get("step"), data.get("steps")
-    share = None
-    if isinstance(step, int) and isinstance(steps, int) and steps > 0:
-        words.append(f"{step}/{steps}")
-        share = min(100 * step // steps, 100)
-    if isinstance(loss := data.get("loss"), (int, float)):
-        words.append(text("cli.progress.loss", loss=f"{loss:.3f}"))
-    return WorkDoneProgressReport(message=", ".join(words), percentage=share)

@@ -1,11 +1,11 @@
-"""Operations on the inference app: deploy, status, open, stop."""
+"""Operations on the inference app: deploy, status, open, ask, stop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tunesmith.core.endpoints import Endpoint, EndpointDeployed, EndpointLink
+from tunesmith.core.endpoints import Endpoint, EndpointAnswer, EndpointDeployed, EndpointLink
 from tunesmith.ops.registry import ProjectParams, arg, operation
 
 if TYPE_CHECKING:
@@ -60,6 +60,24 @@ async def open_link(ctx: Context, p: ProjectParams) -> EndpointLink:
 
     async with open_session(ctx, p) as session:
         return await make_link(session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask(ProjectParams):
+    """One question, without a conversation around it."""
+
+    question: str = arg("what to ask", positional=True)
+    base: bool = arg("ask the base model instead of the tuned one", default=False)
+
+
+@operation("endpoint/ask", Ask, EndpointAnswer, still_running="running.nothing")
+async def ask(ctx: Context, p: Ask) -> EndpointAnswer:
+    """Ask the endpoint one question over its API."""
+    from tunesmith.ops.endpoint_ask import ask_endpoint
+    from tunesmith.ops.session import open_session
+
+    async with open_session(ctx, p) as session:
+        return await ask_endpoint(session, p.question, base=p.base)
 
 
 @operation("endpoint/stop", ProjectParams, Endpoint, long=True, still_running="running.endpoint")

@@ -39,6 +39,7 @@ def make_catalog(folder: Path, lock: str, short: str = "tiny") -> Path:
         "lock": f"{short}.lock",
         "without_dependencies": [],
         "download_bytes": {},
+        "disk_bytes": {},
     }
     file = folder / "catalog.json"
     file.write_text(json.dumps({"v": 1, "images": [entry]}))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from azurebox.images import accelerator, pull
 from azurebox.images.downloads import plan_downloads, size_text
@@ -130,7 +132,29 @@ async def test_pull_ends_with_azurebox(tmp_path: Path) -> None:
     await images.aclose()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    end_s = time.monotonic() + 20
+    while building := [p for p in psutil.process_iter() if str(tmp_path) in " ".join(_argv(p))]:
+        assert time.monotonic() < end_s, building
+        await asyncio.sleep(0.05)
     assert not images.environment(images.find("tiny")).is_ready
+
+
+def _argv(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_full_disk_is_noticed_before_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = Images(tmp_path)
+    environment = images.environment(images.find("training"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1_000_000))
+    with pytest.raises(PullFailed, match=r"2\.0 GB on disk.* has 1 MB left"):
+        pull.pull(environment, lambda _: None)
+    assert not environment.path.exists()
 
 
 def test_hash_follows_the_requirements_not_the_comments(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from azurebox.images.images import Images
-from azurebox.runtime import mount
+from azurebox.runtime import mount, supervisor
 from azurebox.runtime.base import ContainerSpec, Mount
 from azurebox.runtime.processes import ProcessRuntime
 
@@ -95,6 +95,17 @@ async def test_success_is_completed(runtime: ProcessRuntime) -> None:
 async def test_death_by_signal_is_128_plus_its_number(runtime: ProcessRuntime) -> None:
     await runtime.start(bash("kill -SEGV $$"))
     assert (await runtime.wait("c")).exit_code == 128 + signal.SIGSEGV
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "kills", "reason"),
+    [(0, 0, "Completed"), (1, 0, "Error"), (137, 0, "Error"), (137, 1, "OOMKilled")],
+)
+def test_end_for_want_of_memory_has_its_own_reason(
+    exit_code: int, kills: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_out_of_memory_kills", lambda: 5 + kills)
+    assert supervisor._reason(exit_code, 5) == reason  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_missing_command_is_a_start_error_that_the_log_explains(

@@ -44,6 +44,9 @@ def run_pull(args: argparse.Namespace) -> int:
     except (UnknownImage, PullFailed) as e:
         _say(str(e))
         return 1
+    except KeyboardInterrupt:
+        _say(f"{args.name}: interrupted; the next pull starts it anew")
+        return 130
     except OSError as e:
         _say(f"{args.name}: the environment could not be written: {e}. Check the disk, pull again")
         return 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import platform
+import signal
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -33,8 +35,8 @@ class Image:
     """One entry of the catalogue.
 
     `lock`: a file of exact requirements, None for the bare language. `without_dependencies`:
-    requirements installed last and alone. `download_bytes`: for this machine's build of
-    PyTorch, None where unknown.
+    requirements installed last and alone. `download_bytes` and `disk_bytes`: for this machine's
+    build of PyTorch, None where unknown.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Image:
     lock: Path | None
     without_dependencies: tuple[str, ...]
     download_bytes: int | None
+    disk_bytes: int | None
 
     def requirements(self) -> list[str]:
         """Return the lock's lines without comments."""
@@ -104,6 +107,7 @@ class Images:
                 self._catalog.parent / entry["lock"] if entry["lock"] else None,
                 tuple(entry["without_dependencies"]),
                 entry["download_bytes"].get(self._detect()),
+                entry["disk_bytes"].get(self._detect()),
             )
             for entry in entries
         ]
@@ -180,6 +184,7 @@ class Images:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # so that it can be ended with the pip below it
         )
         assert process.stderr is not None
         last = ""
@@ -190,7 +195,7 @@ class Images:
             code = await process.wait()
         except asyncio.CancelledError:
             with suppress(ProcessLookupError):
-                process.terminate()
+                os.killpg(process.pid, signal.SIGTERM)
             await process.wait()
             raise
         if code != 0:

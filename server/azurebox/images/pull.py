@@ -61,6 +61,7 @@ class _Build:
         started_s = time.monotonic()
         self._say(f"{self._short}: Python {sys.version.split()[0]} into {self._environment.path}")
         image = self._environment.image
+        self._check_disk(image.disk_bytes)
         if image.download_bytes:
             total = size_text(image.download_bytes)
             self._say(f"{self._short}: about {total} to download, less what pip has cached")
@@ -79,6 +80,15 @@ class _Build:
             {"v": 1, "hash": self._environment.hash, "seconds": round(seconds, 1), "bytes": size},
         )
         self._say(f"{self._short}: ready, {size_text(size)} on disk, {seconds:.0f} s")
+
+    def _check_disk(self, needed_bytes: int | None) -> None:
+        folder = self._environment.path.parent
+        free_bytes = shutil.disk_usage(folder).free
+        if needed_bytes and free_bytes < needed_bytes:
+            raise PullFailed(
+                f"{self._short}: it takes {size_text(needed_bytes)} on disk, and {folder} has "
+                f"{size_text(free_bytes)} left. Make room, or choose another cache folder"
+            )
 
     def _make_venv(self) -> None:
         # The interpreter below a virtual environment: one on top of another has its ways.

@@ -80,6 +80,7 @@ class _Supervisor:
         self._output, output_w = os.pipe()
         error_r, error_w = os.pipe()
         started_at = now_iso()
+        self._kills_at_start = _out_of_memory_kills()
         self._pid = os.fork()
         if self._pid == 0:
             _become_command(self._folder, self._order, output_w, error_w)
@@ -200,7 +201,7 @@ class _Supervisor:
             code = os.waitstatus_to_exitcode(status)
             if code < 0:
                 killed_by, code = -code, 128 - code
-        reason = "StartError" if self._start_error else "Completed" if code == 0 else "Error"
+        reason = "StartError" if self._start_error else _reason(code, self._kills_at_start)
         write_json(
             self._folder / "exit.json",
             {"exit_code": code, "signal": killed_by, "reason": reason, "ended_at": now_iso()},
@@ -261,6 +262,25 @@ def _group_of(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
+
+
+def _reason(exit_code: int, kills_at_start: int) -> str:
+    """Return the service's word for this end.
+
+    137 may come from the first process or, passed on by it, from a child of it.
+    """
+    if exit_code == 128 + signal.SIGKILL and _out_of_memory_kills() > kills_at_start:
+        return "OOMKilled"
+    return "Completed" if exit_code == 0 else "Error"
+
+
+def _out_of_memory_kills() -> int:
+    """How many processes the kernel has killed for want of memory since the machine started."""
+    try:
+        counters = Path("/proc/vmstat").read_text().split()
+        return int(counters[counters.index("oom_kill") + 1])
+    except (OSError, ValueError):
+        return 0
 
 
 def _prctl(option: int, value: int) -> None:

@@ -15,11 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from auth import LINK_SECONDS, SESSION_SECONDS, Keyring
-from engine import AnswerEvents, Engine, Finished, GenerationFailed, Piece, QueueFull
+from engine import AnswerEvents, Engine, Finished, GenerationFailed, Piece, PromptRefused, QueueFull
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from gate import sign_in_page
-from model import PromptRefused
 from openai_request import BadRequest, ChatRequest, read_request
 from service import BASE, Service
 

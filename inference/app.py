@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -151,6 +152,8 @@ def serve(
     )
     if run is None:
         print(service.detail, flush=True)
+    # uvicorn shuts down in order and then raises the signal again; being stopped is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     server.run(sockets=[listener])
     return 1 if service.status == "failed" else 0
 

@@ -8,8 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from decoding import Sampling
-from engine import Finished, GenerationFailed, Piece, QueueFull
-from model import PromptRefused
+from engine import Finished, GenerationFailed, Piece, PromptRefused, QueueFull
 from service import Service
 
 Message = dict[str, str]
@@ -104,4 +103,7 @@ async def ask_all(asked: dict[bool, AsyncIterator[Side]]) -> AsyncIterator[dict[
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end

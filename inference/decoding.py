@@ -1,12 +1,10 @@
-"""From logits to text: choosing the next token, and turning tokens into text piece by piece."""
+"""How an answer is wanted, and turning its tokens into text piece by piece. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +24,6 @@ class Decoder(Protocol):
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Return the text of some tokens."""
         ...
-
-
-def make_generator(seed: int | None) -> torch.Generator:
-    """Return a source of randomness on the CPU; the same seed chooses the same tokens."""
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    return generator
-
-
-def choose_token(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """Return the next token id for logits of shape (vocabulary,)."""
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    scaled = logits.float().cpu() / sampling.temperature
-    probabilities, order = torch.softmax(scaled, dim=-1).sort(descending=True)
-    if sampling.top_p < 1:
-        # A token stays when those before it have not yet filled top_p: the first always does.
-        before = probabilities.cumsum(dim=-1) - probabilities
-        probabilities = probabilities.masked_fill(before >= sampling.top_p, 0)
-    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
 
 
 class TextStream:

@@ -13,10 +13,12 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from decoding import Sampling, TextStream, choose_token, make_generator
-from model import LoadedModel
+from decoding import Sampling, TextStream
+
+if TYPE_CHECKING:
+    from model import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,10 @@ PREFILL_TOKENS = 256
 
 class QueueFull(Exception):
     """Too many answers are in the making; ask again in a while."""
+
+
+class PromptRefused(Exception):
+    """The model's own chat template cannot render these messages."""
 
 
 class GenerationFailed(Exception):
@@ -122,8 +128,9 @@ class Engine:
         self._thread.start()
 
     def load(self) -> tuple[int, int]:
-        """Return how many answers are in the making and how many wait."""
-        return len(self._active), len(self._waiting)
+        """Return how many answers are in the making and how many wait, without those given up."""
+        active = sum(not answer.is_cancelled for answer in list(self._active))
+        return active, sum(not answer.is_cancelled for answer in list(self._waiting))
 
     def generate(self, prompt: list[int], sampling: Sampling, *, tuned: bool) -> AnswerEvents:
         """Get in line and return the answer's events. Call it from the event loop.
@@ -137,15 +144,14 @@ class Engine:
             loop=asyncio.get_running_loop(),
             events=asyncio.Queue(),
             stream=TextStream(self.model.decoder, sampling.stop),
-            generator=make_generator(sampling.seed),
+            generator=self.model.make_generator(sampling.seed),
             pending=list(prompt),
         )
         with self._changed:
             self._waiting = deque(each for each in self._waiting if not each.is_cancelled)
-            if self._is_closed or len(self._waiting) >= self._max_waiting + self._free_places():
-                raise QueueFull(
-                    f"{len(self._active)} answers are in the making and {len(self._waiting)} wait."
-                )
+            active, waiting = self.load()
+            if self._is_closed or active + waiting >= self._max_active + self._max_waiting:
+                raise QueueFull(f"{active + waiting} answers are in the making or wait in line.")
             self._waiting.append(answer)
             self._changed.notify()
         return AnswerEvents(answer)
@@ -203,7 +209,7 @@ class Engine:
         logits = self.model.forward(feed, answer.cache, tuned=answer.tuned)
         if answer.pending:
             return None
-        token = choose_token(logits, answer.sampling, answer.generator)
+        token = self.model.choose(logits, answer.sampling, answer.generator)
         answer.tokens += 1
         reason: Literal["stop", "length"] | None = None
         if token in self.model.end_ids:

@@ -11,21 +11,25 @@ import hashlib
 import inspect
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from choosing import choose_token, make_generator
 from decoding import Decoder
+from engine import PromptRefused
 from peft import PeftModel
 from run_contract import RefusedToServe, ServedRun
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging as transformers_logging
+
+# Progress bars and advice for programmers have no place in the app's log.
+transformers_logging.disable_progress_bar()
+warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 # A message that no template drops or trims, to find what a template puts after an answer.
 PROBE = "answer"
-
-
-class PromptRefused(Exception):
-    """The model's own chat template cannot render these messages."""
 
 
 class LoadedModel:
@@ -66,6 +70,9 @@ class LoadedModel:
         except Exception as error:  # Jinja's errors and whatever a template raises itself
             raise PromptRefused(f"The model's chat template refuses this: {error}") from error
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    choose = staticmethod(choose_token)
+    make_generator = staticmethod(make_generator)
 
     def new_cache(self) -> DynamicCache:
         """Return an empty store for one sequence's keys and values."""

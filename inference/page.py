@@ -6,8 +6,10 @@ Nothing on it comes from another host: system fonts, no analytics, no shared lin
 from __future__ import annotations
 
 import html
+import logging
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from decoding import Sampling
 from fastapi import FastAPI
 from service import Service
 
+log = logging.getLogger(__name__)
+
 BOTH, TUNED, BASE = "Side by side", "Tuned", "Base"
 CSS = Path(__file__).with_name("page.css")
 FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
-CHAT_HEIGHT = "min(56vh, 560px)"
 FALLBACK_QUESTIONS = ("What can you help me with?", "What is the capital of France?")
 
 MARK = (
@@ -73,7 +76,7 @@ def build_page(service: Service) -> gr.Blocks:
             visible=has_both,
             elem_id="mode",
         )
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_id="sides"):
             sides = [
                 build_side(service, name, visible=mode_at_first in (BOTH, name))
                 for name in (TUNED, BASE)
@@ -83,7 +86,7 @@ def build_page(service: Service) -> gr.Blocks:
             placeholder="Ask a question",
             show_label=False,
             container=False,
-            autofocus=True,
+            elem_id="ask",
             lines=1,
             max_lines=6,
             max_length=20_000,
@@ -94,9 +97,10 @@ def build_page(service: Service) -> gr.Blocks:
                 gr.Button(text, size="sm", variant="secondary")
                 for text in (service.run.questions if service.run else ()) or FALLBACK_QUESTIONS
             ]
-        with gr.Row():
-            stop = gr.Button("Stop", size="sm", interactive=False)
-            new = gr.Button("New conversation", size="sm")
+            stop = gr.Button(
+                "Stop", size="sm", interactive=False, elem_classes=["action", "first-action"]
+            )
+            new = gr.Button("New conversation", size="sm", elem_classes="action")
         settings = build_settings()
         build_usage(service)
 
@@ -165,10 +169,9 @@ def build_side(service: Service, name: str, *, visible: bool) -> tuple[Any, Any,
         )
         chat = gr.Chatbot(
             show_label=False,
-            height=CHAT_HEIGHT,
-            min_height=220,
+            elem_classes="chat",
             placeholder=f"**{name} model**<br>Its answers appear here.",
-            buttons=["copy"],
+            buttons=[],
             feedback_options=None,
             allow_tags=False,
             latex_delimiters=[],
@@ -181,6 +184,7 @@ def build_settings() -> list[Any]:
     """Return the inputs for how to answer, in the order that `answer_for` takes them."""
     with gr.Accordion("Settings", open=False):
         system = gr.Textbox(
+            "",
             label="System message",
             info="Empty: what the model's own template says.",
             lines=2,
@@ -237,7 +241,7 @@ def answer_for(service: Service) -> Any:
         mode: str,
         tuned: Side,
         base: Side,
-        system: str,
+        system: str | None,
         max_tokens: float,
         temperature: float,
         top_p: float,
@@ -253,13 +257,18 @@ def answer_for(service: Service) -> Any:
         yield shown("", sides, is_running=True)
         growing = {
             is_tuned: ask(
-                service, sides[is_tuned], tuned=is_tuned, system=system, sampling=sampling
+                service, sides[is_tuned], tuned=is_tuned, system=system or "", sampling=sampling
             )
             for is_tuned in asked
         }
-        async for changed in ask_all(growing):
-            sides.update(changed)
-            yield shown("", sides, is_running=True)
+        try:
+            async for changed in ask_all(growing):
+                sides.update(changed)
+                yield shown("", sides, is_running=True)
+        except Exception as error:  # our bug: the page must not stand still without a word
+            log.error("The page failed: %s: %s", type(error).__name__, error)
+            note = "Something went wrong here; the app's log says what."
+            sides.update({is_tuned: replace(sides[is_tuned], note=note) for is_tuned in asked})
         yield shown("", sides, is_running=False)
 
     return answer

@@ -11,13 +11,12 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
 import checkpoints
 from events import emit, say
 from job import Job
 from problem import StopRequested
 from run_state import now
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 KEPT_CHECKPOINTS = 2
 # A checkpoint on a slow share may take long; saving never takes more than a part of the time.

@@ -16,7 +16,6 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-
 from problem import Finding, TrainingFailed
 
 SCHEMA_PATH = Path(__file__).with_name("olive-config.schema.json")

@@ -33,11 +33,11 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 # Two spinning threads on a shared machine are slower than one.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import checkpoints
-import events
-from problem import StopRequested, TrainingFailed
-from run_state import RunState, now
-from task import Task, open_task
+import checkpoints  # noqa: E402
+import events  # noqa: E402
+from problem import StopRequested, TrainingFailed  # noqa: E402
+from run_state import RunState, now  # noqa: E402
+from task import Task, open_task  # noqa: E402
 
 STOPPED_WITH_CHECKPOINT = 75
 STOPPED_BEFORE = 128 + signal.SIGTERM

@@ -81,7 +81,7 @@ def choose(
         )
     else:
         pass_type = LORA
-        reason = "on a CPU, 4-bit weights are no faster, and the model fits in full precision"
+        reason = "4-bit weights are no faster on a CPU, and the model fits in full precision"
     on_gpu = hardware.gpu_bytes > 0
     autocast = False
     if dtype == "auto":

@@ -10,13 +10,12 @@ import traceback
 from pathlib import Path
 from typing import Any, Union
 
+import trainer
 import transformers
+from job import current
 from olive.model import HfModelHandler
 from olive.passes.olive_pass import PassConfigParam
 from olive.passes.pytorch.lora import LoRA, QLoRA
-
-import trainer
-from job import current
 from problem import TrainingFailed
 
 # Part of Olive's cache key, which knows nothing of the code of a pass.

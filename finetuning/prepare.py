@@ -22,7 +22,7 @@ from config import RunConfig
 from job import Job
 from problem import Finding, TrainingFailed
 from run_state import RunState
-from split import split
+from split import THRESHOLDS, split
 from task import Task
 
 RECORDED = ("torch", "transformers", "peft", "olive-ai", "bitsandbytes", "accelerate")
@@ -151,8 +151,13 @@ def _read_data(
         held, findings = chat_data.read_rows(other, settings["eval_dataset_path"])
         refuse_or_tell(findings)
         return rows, held, sha256
-    train, held = split(rows, settings["eval_fraction"], config.training_args["seed"])
-    return train, held, sha256
+    parts = split(rows, settings["eval_fraction"], config.training_args["seed"])
+    if parts.threshold > THRESHOLDS[0]:
+        events.say(
+            f"Many questions follow one pattern; only those alike to {parts.threshold:.0%} were "
+            "kept on one side of the held-out set."
+        )
+    return parts.train, parts.held_out, sha256
 
 
 def _input(task: Task, name: str) -> Path:

@@ -14,23 +14,42 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from chat_data import Row
 
-SAME = 0.6  # share of common shingles from which two questions count as one
+# Share of common shingles from which two questions count as one. The later values are for sets
+# made from one pattern ("What does the X cost?"), which the first would put into a single group.
+THRESHOLDS = (0.6, 0.75, 0.9)
 _BANDS = 20
 _ROWS_A_BAND = 2
 
 
-def split(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return (training rows, held-out rows), both in the order of the file.
+@dataclass(frozen=True)
+class Split:
+    """Both sides in the order of the file; `threshold` is the likeness no pair across reaches."""
 
-    About `fraction` of the rows is held out; nothing when there are fewer than ten rows.
-    """
+    train: list[Row]
+    held_out: list[Row]
+    threshold: float
+
+
+def split(rows: Sequence[Row], fraction: float, seed: int) -> Split:
+    """Hold out about `fraction` of the rows; nothing when there are fewer than ten."""
     wanted = round(len(rows) * fraction)
     if wanted < 1 or len(rows) < 10:
-        return list(rows), []
-    groups = groups_of_similar([row.question for row in rows])
+        return Split(list(rows), [], THRESHOLDS[0])
+    held: set[int] = set()
+    for threshold in THRESHOLDS:
+        held = _hold_out(rows, wanted, threshold, seed)
+        if len(held) * 2 >= wanted:
+            break
+    train = [row for i, row in enumerate(rows) if i not in held]
+    return Split(train, [row for i, row in enumerate(rows) if i in held], threshold)
+
+
+def _hold_out(rows: Sequence[Row], wanted: int, threshold: float, seed: int) -> set[int]:
+    groups = groups_of_similar([row.question for row in rows], threshold)
     random.Random(seed).shuffle(groups)
     left = Counter(_normal(row.answer) for row in rows)
     held: set[int] = set()
@@ -45,11 +64,10 @@ def split(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], l
                 continue
             held.update(group)
             left -= leaving
-    train = [row for i, row in enumerate(rows) if i not in held]
-    return train, [row for i, row in enumerate(rows) if i in held]
+    return held
 
 
-def groups_of_similar(questions: Sequence[str]) -> list[list[int]]:
+def groups_of_similar(questions: Sequence[str], threshold: float) -> list[list[int]]:
     """Return the indices of the questions in groups of near duplicates, in a fixed order.
 
     Candidates come from hashes of shingles (MinHash bands), so that large sets stay quick; a
@@ -70,7 +88,7 @@ def groups_of_similar(questions: Sequence[str]) -> list[list[int]]:
             buckets[(band, *key)].append(i)
     for members in buckets.values():
         for a, b in _pairs(members):
-            if root(a) != root(b) and similarity(shingles[a], shingles[b]) >= SAME:
+            if root(a) != root(b) and similarity(shingles[a], shingles[b]) >= threshold:
                 parent[max(root(a), root(b))] = min(root(a), root(b))
     groups: dict[int, list[int]] = defaultdict(list)
     for i in range(len(questions)):
@@ -78,17 +96,17 @@ def groups_of_similar(questions: Sequence[str]) -> list[list[int]]:
     return list(groups.values())
 
 
-def leaks(train: Sequence[Row], held_out: Sequence[Row]) -> list[tuple[Row, Row]]:
+def leaks(parts: Split) -> list[tuple[Row, Row]]:
     """Return all pairs of a training row and a held-out row that ask nearly the same.
 
     Compares every pair: for tests and small sets.
     """
-    seen = [(row, shingles_of(row.question)) for row in train]
+    seen = [(row, shingles_of(row.question)) for row in parts.train]
     return [
         (row, other)
-        for other in held_out
+        for other in parts.held_out
         for row, own in seen
-        if similarity(own, shingles_of(other.question)) >= SAME
+        if similarity(own, shingles_of(other.question)) >= parts.threshold
     ]
 
 

@@ -12,17 +12,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import torch
 import transformers
-from torch.utils.data import Dataset
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-import checkpoints
 from callbacks import Progress
 from chat_data import IGNORED, Example
 from events import say
 from job import Job
 from problem import StopRequested
+from torch.utils.data import Dataset
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 
 class Examples(Dataset):  # type: ignore[type-arg]

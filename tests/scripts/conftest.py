@@ -3,6 +3,7 @@ of running them. Run with the training environment's Python."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -90,10 +91,8 @@ class ProjectFolder:
 
     def close(self) -> None:
         for process in self.started:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.communicate()
 
 

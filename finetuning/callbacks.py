@@ -131,6 +131,7 @@ class Progress(TrainerCallback):
         self._last_step_ended_s = self._saved_at_s = ended_s
         self._update(state)
         if self._job.stop.came:
+            control.should_training_stop = True
             say(f"Asked to stop: {folder.name} is written, the run can go on after it.")
 
     def on_prediction_step(

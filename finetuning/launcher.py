@@ -33,6 +33,7 @@ DEFAULT_COMMANDS = (
     "python3 finetuning/invoke_olive.py",
 )
 SHELLS = {"bash", "sh", "dash", "zsh", "ash"}
+IDLE_SHELL_S = 1.0
 PR_SET_PDEATHSIG = 1  # source: prctl(2)
 
 # Every command is an argument, so that a syntax error stays inside its own command. The number
@@ -377,7 +378,7 @@ def _follow(shell: subprocess.Popen[bytes], log: Log, stop: Stop) -> None:
     assert shell.stdout is not None
     output = shell.stdout.fileno()
     os.set_blocking(output, False)
-    signalled: set[int] = set()
+    forwarding = Forwarding(shell.pid)
     is_open = True
     quiet_until_s: float | None = None
     while True:
@@ -402,23 +403,44 @@ def _follow(shell: subprocess.Popen[bytes], log: Log, stop: Stop) -> None:
                 return
         elif stop.signal == signal.SIGTERM:
             # Ctrl+C needs no help: a terminal signals the whole group.
-            forward_sigterm(shell.pid, signalled)
+            forwarding.step()
 
 
-def forward_sigterm(shell_pid: int, signalled: set[int]) -> None:
-    """Send SIGTERM once to each process the shell is waiting for; to the shell itself if none.
+class Forwarding:
+    """Sends SIGTERM once to each process the shell is waiting for.
 
     A shell that got the signal while it waits would die and leave its child behind, so shells
-    are looked through. Called again and again until the shell ends: a command that starts just
-    now, or one that follows a command which ended well, is caught by the next call.
+    are looked through, and are signalled themselves only when they have had no child for a
+    while: one whose child just ended is about to end with the child's exit code.
     """
-    children = _children(shell_pid)
-    targets = children or {shell_pid: "bash"}
-    for pid, name in targets.items():
-        if name in SHELLS and pid != shell_pid:
-            forward_sigterm(pid, signalled)
-        elif pid not in signalled:
-            signalled.add(pid)
+
+    def __init__(self, shell_pid: int) -> None:
+        self._shell_pid = shell_pid
+        self._signalled: set[int] = set()
+        self._idle_since_s: dict[int, float] = {}
+
+    def step(self) -> None:
+        """Signal what runs now. Called again and again until the shell ends: a command that
+        starts just now, or follows one that ended well, is caught by the next call."""
+        self._pass_on(self._shell_pid)
+
+    def _pass_on(self, shell_pid: int) -> None:
+        children = _children(shell_pid)
+        if children:
+            self._idle_since_s.pop(shell_pid, None)
+        else:
+            since_s = self._idle_since_s.setdefault(shell_pid, time.monotonic())
+            if time.monotonic() - since_s > IDLE_SHELL_S:
+                self._signal(shell_pid)
+        for pid, name in children.items():
+            if name in SHELLS:
+                self._pass_on(pid)
+            else:
+                self._signal(pid)
+
+    def _signal(self, pid: int) -> None:
+        if pid not in self._signalled:
+            self._signalled.add(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGTERM)
 

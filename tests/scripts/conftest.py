@@ -136,10 +136,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", texts)
 
 
-@pytest.fixture
-def bare_project(tmp_path: Path) -> Iterator[ProjectFolder]:
-    """A project without a model: for what happens before one is needed."""
-    root = tmp_path / "share"
+def fresh_project(folder: Path, model: Path | None = None) -> ProjectFolder:
+    """Make a project in `folder`; with a model its config trains 12 steps in about a second."""
+    root = folder / "share"
     root.mkdir()
     shutil.copytree(FINETUNING, root / "finetuning", ignore=shutil.ignore_patterns("__pycache__"))
     write_rows(root / "dataset/train.jsonl", fact_rows())
@@ -148,19 +147,28 @@ def bare_project(tmp_path: Path) -> Iterator[ProjectFolder]:
         for i, (k, v) in enumerate(FACTS.items())
     ]
     write_rows(root / "dataset/questions.jsonl", questions)
-    folder = ProjectFolder(root)
     config = root / "finetuning/olive-config.json"
     value = json.loads(config.read_text())
     value["input_model"]["model_path"] = "model-cache/tiny"
     config.write_text(json.dumps(value))
-    yield folder
-    folder.close()
+    project = ProjectFolder(root)
+    if model:
+        shutil.copytree(model, root / "model-cache/tiny")
+        project.configure(args={"num_train_epochs": 4, "learning_rate": 1e-2})
+    return project
 
 
 @pytest.fixture
-def project(bare_project: ProjectFolder, tiny_model: Path) -> ProjectFolder:
-    """A project whose tiny model trains 12 steps in about a second."""
-    target = bare_project.root / "model-cache/tiny"
-    shutil.copytree(tiny_model, target)
-    bare_project.configure(args={"num_train_epochs": 4, "learning_rate": 1e-2})
-    return bare_project
+def bare_project(tmp_path: Path) -> Iterator[ProjectFolder]:
+    """A project without a model: for what happens before one is needed."""
+    project = fresh_project(tmp_path)
+    yield project
+    project.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_model: Path) -> Iterator[ProjectFolder]:
+    """A project with a tiny model."""
+    project = fresh_project(tmp_path, tiny_model)
+    yield project
+    project.close()

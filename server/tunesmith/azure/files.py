@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -64,14 +64,16 @@ class ShareFiles:
         self._made: dict[str, asyncio.Task[bool]] = {}
         self._known_folders: set[str] = {""}
 
-    async def tree(self, prefix: str = "") -> list[RemoteFile]:
+    async def tree(self, prefix: str = "", skip: Collection[str] = ()) -> list[RemoteFile]:
         """See the port. One request a folder, and one more for every 5,000 entries."""
         found: list[RemoteFile] = []
+        skipped = {path.casefold() for path in skip}
 
         async def visit(folder: str) -> None:
             files, folders = await self._list(folder)
             found.extend(files)
-            await asyncio.gather(*(visit(_join(folder, name)) for name in folders))
+            inner = (_join(folder, name) for name in folders)
+            await asyncio.gather(*(visit(path) for path in inner if path.casefold() not in skipped))
 
         await visit(prefix.strip("/"))
         return sorted(found, key=lambda file: file.path)

@@ -8,7 +8,7 @@ Raises, all of them: ShareError with "share.unreachable", "share.cutOff", "share
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -39,9 +39,10 @@ class Transferred:
 class Files(Protocol):
     """One file share."""
 
-    async def tree(self, prefix: str = "") -> list[RemoteFile]:
+    async def tree(self, prefix: str = "", skip: Collection[str] = ()) -> list[RemoteFile]:
         """Return every file below the folder `prefix`, sorted by path; [] without such a folder.
 
+        `skip`: folders, from the share's root and without regard to case, that are not looked into.
         What changes meanwhile may or may not be seen.
         """
         ...

@@ -126,7 +126,7 @@ class Box:
 
     def files_app(self) -> web.Application:
         """Azure Files."""
-        app = make_files_app(self._folder.files, self._account_keys)
+        app = make_files_app(self._folder.files, self._account_keys, self._tokens.opens_storage)
 
         @web.middleware
         async def note_time(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,7 +1,7 @@
 """Long-running operations: from what a provider accepted to the answers a client polls.
 
-They live in memory. One that a restart cut off is answered as done when its resource is there:
-the work itself goes on in its provider.
+They live in memory: who polls one across a restart of azurebox gets 404 and asks for the resource
+itself, whose provider has taken the work up again.
 """
 
 from __future__ import annotations

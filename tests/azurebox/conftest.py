@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from box_process import BoxProcess, Workspace
 
 

@@ -4,7 +4,7 @@ import time
 
 import jwt
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from azure.mgmt.resource.resources.aio import ResourceManagementClient as AsyncResourceClient
 
@@ -31,9 +31,11 @@ def test_token_is_signed_by_the_published_key(box):
 
 
 def test_wrong_secret_is_refused_as_entra_does(box):
-    with box.credential(client_secret="wrong") as credential:
-        with pytest.raises(ClientAuthenticationError) as caught:
-            credential.get_token(ARM_SCOPE)
+    with (
+        box.credential(client_secret="wrong") as credential,
+        pytest.raises(ClientAuthenticationError) as caught,
+    ):
+        credential.get_token(ARM_SCOPE)
     assert "AADSTS7000215: Invalid client secret provided" in caught.value.message
     status, _, body = box.ask("GET", "/_box/health")
     assert (status, body["status"]) == (200, "ok")
@@ -119,15 +121,14 @@ async def test_async_client_gets_and_renews_its_token(box):
             connection_verify=box.info["ca_file"],
         ) as groups,
     ):
-        assert [g.name async for g in groups.resource_groups.list()] is not None
+        before = [g.name async for g in groups.resource_groups.list()]
         box.ask("POST", "/_box/tokens", {"revoke": True})
-        assert [g.name async for g in groups.resource_groups.list()] is not None
+        assert [g.name async for g in groups.resource_groups.list()] == before
 
 
 def test_client_that_does_not_trust_the_ca_gets_nothing(box):
     with (
         box.groups(retry_total=0) as groups,
-        pytest.raises((HttpResponseError, Exception), match=r"(?i)certificate"),
+        pytest.raises(ServiceRequestError, match=r"(?i)certificate"),
     ):
-        groups._config.connection_verify = True
         list(groups.resource_groups.list(connection_verify=True))

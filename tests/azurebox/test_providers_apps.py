@@ -1,6 +1,8 @@
 """Container apps under the unmodified SDK: revisions, ingress, crashes, secrets."""
 
 import json
+import os
+import signal
 import urllib.error
 import urllib.request
 
@@ -21,7 +23,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
         print("asked", self.path, flush=True)
     def log_message(self, *args): pass
-http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+address = (os.environ["HOST"], int(os.environ["PORT"]))
+http.server.ThreadingHTTPServer(address, Handler).serve_forever()
 """
 
 
@@ -146,9 +149,6 @@ def test_killed_replica_comes_back(lab, apps):
     revision = latest(apps, "back").name
     replicas = apps.container_apps_revision_replicas
     before = replicas.list_replicas("lab", "back", revision).value[0].name
-    import os
-    import signal
-
     os.kill(int((lab.folder / "pid").read_text()), signal.SIGKILL)
 
     def restarted():

@@ -51,7 +51,8 @@ def read_log(box, job, execution, query="output=json&follow=true"):
 
 def test_execution_runs_with_share_secret_and_injected_environment(box, lab, apps):
     script = (
-        'cd "${AZUREBOX_MOUNT:-/mount}" && echo "$CONTAINER_APP_JOB_NAME $PASSWORD $PLAIN" > out.txt'
+        'cd "${AZUREBOX_MOUNT:-/mount}"'
+        ' && echo "$CONTAINER_APP_JOB_NAME $PASSWORD $PLAIN" > out.txt'
         ' && echo "$CONTAINER_APP_JOB_EXECUTION_NAME" >> out.txt && python3 -c "print(6*7)"'
     )
     body = lab.job(
@@ -134,6 +135,19 @@ def test_stop_sends_sigterm_and_ends_as_stopped(box, lab, apps):
     # Stopping what has ended changes nothing.
     apps.jobs.begin_stop_execution("lab", "stops", name).result()
     assert end(apps, "stops", name).properties.status == "Stopped"
+
+
+def test_legacy_stop_and_stop_of_all_executions_end_them(box, lab, apps):
+    make(apps, "stopall", lab.job("exec sleep 600"))
+    names = [start(apps, "stopall").name for _ in range(3)]
+    base = f"/subscriptions/{box.info['subscription_id']}/resourceGroups/lab/providers"
+    path = f"{base}/Microsoft.App/jobs/stopall/stop/{names[0]}?api-version=2024-03-01"
+    assert box.ask("POST", path)[0] == 200
+    assert end(apps, "stopall", names[0]).properties.status == "Stopped"
+    stopped = apps.jobs.begin_stop_multiple_executions("lab", "stopall").result().value
+    assert {e.name for e in stopped} == set(names[1:])
+    for name in names[1:]:
+        assert end(apps, "stopall", name).properties.status == "Stopped"
 
 
 def test_start_with_a_template_replaces_it_and_inherits_the_mount(lab, apps):

@@ -30,6 +30,22 @@ def test_share_is_a_folder_that_azure_files_serves_with_the_accounts_key(box, la
     assert (lab.folder / "hello.txt").read_bytes() == b"hello"
 
 
+def test_azure_files_takes_an_entra_token_for_storage_and_no_other(box, lab):
+    with box.credential() as credential:
+        share = ShareClient(
+            box.info["files_url"].format(account=lab.account),
+            "work",
+            credential=credential,
+            token_intent="backup",
+            connection_verify=box.info["ca_file"],
+        )
+        with share:
+            share.get_file_client("token.txt").upload_file(b"by token")
+    assert (lab.folder / "token.txt").read_bytes() == b"by token"
+    url = box.info["files_url"].format(account=lab.account) + "/work/token.txt"
+    assert box.ask("GET", url)[0] in (401, 403)
+
+
 def test_share_statuses_and_errors_are_the_services(box, lab):
     path = (
         f"/subscriptions/{box.info['subscription_id']}/resourceGroups/lab/providers"

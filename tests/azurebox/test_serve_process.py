@@ -164,13 +164,13 @@ def test_execution_that_ended_while_azurebox_was_away_is_told_truly(own):
 
 
 def test_idle_server_ends_itself_but_not_while_a_container_runs(tmp_path, cache):
-    box = BoxProcess(tmp_path / "state", cache).start("--idle-exit-s", "2")
+    box = BoxProcess(tmp_path / "state", cache).start("--idle-exit-s", "1.5")
     lab = Workspace(box)
     script = 'while [ ! -e "${AZUREBOX_MOUNT:-/mount}/go" ]; do sleep 0.1; done'
     with box.apps() as apps:
         apps.jobs.begin_create_or_update("lab", "busy", lab.job(script)).result()
         apps.jobs.begin_start("lab", "busy").result()
-    time.sleep(4)
+    time.sleep(3)
     assert box.wait_or_none() is None
     (lab.folder / "go").touch()
     assert box.wait(20) == 0

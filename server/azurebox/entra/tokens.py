@@ -21,8 +21,9 @@ from azurebox.state import Identity
 
 # Audiences that ARM itself takes, with and without a slash at the end.
 ARM_AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
+STORAGE_AUDIENCE = "https://storage.azure.com"
 # Resources a token may be asked for.
-RESOURCES = (*ARM_AUDIENCES, "https://storage.azure.com", "https://api.loganalytics.io")
+RESOURCES = (*ARM_AUDIENCES, STORAGE_AUDIENCE, "https://api.loganalytics.io")
 LIFETIME_S = 3599
 
 
@@ -98,7 +99,7 @@ class Tokens:
             "tid": self._identity.tenant_id,
             "uti": base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode(),
             "ver": "1.0",
-            "xms_ftd": now,
+            "issued_exactly": now,
         }
         return jwt.encode(claims, self._key.key, algorithm="RS256", headers={"kid": self._key.kid})
 
@@ -115,12 +116,7 @@ class Tokens:
                 "Authentication failed. The 'Authorization' header is missing.",
             )
         try:
-            claims = jwt.decode(
-                token,
-                self._key.key.public_key(),
-                algorithms=["RS256"],
-                options={"verify_aud": False, "require": ["exp", "aud", "iat"]},
-            )
+            claims = self._claims(token)
         except jwt.ExpiredSignatureError as error:
             raise self._refusal(
                 "ExpiredAuthenticationToken",
@@ -138,7 +134,7 @@ class Tokens:
                 f" '{claims['aud']}'. It should exactly match with one of the allowed audiences"
                 f" {', '.join(repr(a) for a in ARM_AUDIENCES)}.",
             )
-        if float(claims.get("xms_ftd", claims["iat"])) <= self._revoked_until:
+        if self._is_revoked(claims):
             raise self._refusal(
                 "TokenIssuedBeforeRevocationTimestamp",
                 "The access token was revoked. Ask for a new one.",
@@ -146,6 +142,26 @@ class Tokens:
                     "access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}
                 },
             )
+
+    def opens_storage(self, token: str) -> bool:
+        """Whether Azure Files takes the token."""
+        try:
+            claims = self._claims(token)
+        except jwt.InvalidTokenError:
+            return False
+        return claims["aud"] == STORAGE_AUDIENCE and not self._is_revoked(claims)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        """Raises: jwt.InvalidTokenError for a token that is not ours or has expired."""
+        return jwt.decode(
+            token,
+            self._key.key.public_key(),
+            algorithms=["RS256"],
+            options={"verify_aud": False, "require": ["exp", "aud", "iat"]},
+        )
+
+    def _is_revoked(self, claims: dict[str, Any]) -> bool:
+        return float(claims.get("issued_exactly", claims["iat"])) <= self._revoked_until
 
     def _refusal(self, code: str, message: str, claims: dict[str, Any] | None = None) -> ArmError:
         """A 401; with `claims`, the client is told to fetch a fresh token and try once more.

@@ -143,9 +143,9 @@ class ContainerApps:
             return Accepted(None)
 
         async def work() -> None:
-            await self._ingress.close(_ingress_name(known.id))
             await self._revisions.forget(known.id)
             self._store.delete(known.id)
+            await self._ingress.close(_ingress_name(known.id))
 
         return Accepted(None, True, "location", asyncio.create_task(work()))
 
@@ -196,7 +196,7 @@ class ContainerApps:
         self._set(app.id, latestReadyRevisionName=ready.id.name)
         if section(app.body, "properties", "configuration")["activeRevisionsMode"] == "Single":
             for old in revisions[revisions.index(ready) + 1 :]:
-                self._spawn(self._revisions.deactivate(old.id))
+                self._spawn(self._retire(old.id))
 
     async def _open(self, app: Resource) -> Resource:
         """Open the app's port and put its address into the app."""
@@ -213,8 +213,15 @@ class ContainerApps:
         template = section(app.body, "properties", "template")
         latest = next(iter(self._revisions.list(app.id)), None)
         if latest is None or not _is_same(latest.body["properties"]["template"], template):
-            suffix = template.get("revisionSuffix") or random_suffix(7)
-            latest = self._revisions.create(app, f"{app.id.name}--{suffix}", template)
+            name = f"{app.id.name}--{template.get('revisionSuffix') or random_suffix(7)}"
+            if any(r.id.name == name for r in self._revisions.list(app.id)):
+                self._set(app.id, provisioningState="Failed")
+                raise ArmError(
+                    400,
+                    "ContainerAppRevisionSuffixInUse",
+                    f"A revision '{name}' exists with another template; choose another suffix.",
+                )
+            latest = self._revisions.create(app, name, template)
         elif not latest.body["properties"]["active"]:
             await self._revisions.activate(latest.id)
         elif has_new_secrets or latest.body["properties"]["runningState"] == "Failed":
@@ -227,6 +234,10 @@ class ContainerApps:
             raise
         self._set(app.id, provisioningState="Succeeded")
         self.refresh(app.id)
+
+    async def _retire(self, revision: ResourceId) -> None:
+        await self._revisions.deactivate(revision)
+        await self._revisions.prune(cast(ResourceId, revision.parent))
 
     async def _stop(self, app: Resource) -> None:
         for revision in self._revisions.list(app.id):

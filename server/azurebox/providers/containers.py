@@ -89,15 +89,17 @@ def check_template(template: JsonObject, values: Mapping[str, str]) -> None:
         if not container.get("image"):
             raise _invalid(name, "image", "it is missing")
         for entry in items(container, "env"):
+            if not isinstance(entry.get("name"), str) or not entry["name"]:
+                raise _invalid(name, "env", "an environment variable has no name")
             reference = entry.get("secretRef")
-            if reference and reference not in values:
+            if reference and str(reference) not in values:
                 raise ArmError(
                     400,
                     "ContainerAppSecretRefNotFound",
                     f"SecretRef '{reference}' defined for container '{name}' not found.",
                 )
         for mount in items(container, "volumeMounts"):
-            if mount.get("volumeName") not in volumes:
+            if str(mount.get("volumeName")) not in volumes:
                 raise _invalid(
                     name, "volumeMounts", f"volume '{mount.get('volumeName')}' is not defined"
                 )

@@ -201,7 +201,6 @@ class EnvironmentStorages:
                 "ManagedEnvironmentStorageInvalid",
                 f"The key given for the storage account '{account}' is not one of its keys.",
             )
-        known = self._store.get(id)
         shown = {
             "properties": {
                 "azureFile": {
@@ -213,7 +212,7 @@ class EnvironmentStorages:
         }
         private = {"accountKey": azure_file["accountKey"]}
         self._store.put(Resource(id, shown, private))
-        return Accepted(self.get(id, api_version), known is None)
+        return Accepted(self.get(id, api_version))
 
     async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
         """Refused: the service has none."""

@@ -216,14 +216,16 @@ class Executions:
         if self._is_stopping(id) and not self._known_replica(id, slot, attempt):
             return _Outcome(False, "Stopped")
         template = section(self._require(id).body, "properties", "template")
-        replica = self._known_replica(id, slot, attempt) or self._new_replica(
-            id, slot, attempt, template
-        )
-        for container in items(template, "initContainers"):
-            outcome = await self._containers(id, replica, [container], timeout_s)
+        adopted = self._known_replica(id, slot, attempt)
+        replica = adopted or self._new_replica(id, slot, attempt, template)
+        stages = [[c] for c in items(template, "initContainers")]
+        outcome = _Outcome(True)
+        for containers in [*stages, items(template, "containers")]:
+            outcome = await self._containers(id, replica, containers, timeout_s)
             if not outcome.is_success:
-                return outcome
-        return await self._containers(id, replica, items(template, "containers"), timeout_s)
+                break
+        # Only one from before a restart can have been lost: a fresh one that never ran has failed.
+        return outcome if adopted else replace(outcome, is_lost=False)
 
     async def _containers(
         self, id: ResourceId, replica: JsonObject, containers: list[JsonObject], timeout_s: float
@@ -344,8 +346,9 @@ class Executions:
 
 def _judge(names: list[str], ended: list[ContainerStatus]) -> _Outcome:
     """What the ends of a replica's containers mean for the replica."""
-    if any(s.reason == "ContainerLost" and not s.started_at for s in ended):
-        return _Outcome(False, "ContainerLost", "azurebox ended while it started.", is_lost=True)
+    lost = [s for s in ended if s.reason in ("ContainerLost", "StartError") and not s.started_at]
+    if lost:
+        return _Outcome(False, lost[0].reason, "The container was never started.", is_lost=True)
     for name, status in zip(names, ended, strict=True):
         if status.state == "waiting":
             return _Outcome(

@@ -383,15 +383,27 @@ def _configuration(given: JsonObject, secrets: Secrets) -> JsonObject:
         raise ArmError(
             501, "NotImplemented", f"azurebox runs Manual jobs only, not {trigger} ones, yet."
         )
+    manual = section(given, "manualTriggerConfig")
+    counts = {
+        "replicaRetryLimit": given.get("replicaRetryLimit") or 0,
+        "replicaCompletionCount": manual.get("replicaCompletionCount") or 1,
+        "parallelism": manual.get("parallelism") or 1,
+    }
+    for key, count in counts.items():
+        if not isinstance(count, int) or count < 0:
+            raise ArmError(
+                400,
+                "ContainerAppJobInvalidConfiguration",
+                f"configuration: {key} must be a whole number, not '{count}'.",
+            )
     return {
         "secrets": secrets.shown(),
         "triggerType": "Manual",
         "replicaTimeout": timeout_s,
-        "replicaRetryLimit": given.get("replicaRetryLimit") or 0,
+        "replicaRetryLimit": counts["replicaRetryLimit"],
         "manualTriggerConfig": {
-            "replicaCompletionCount": 1,
-            "parallelism": 1,
-            **section(given, "manualTriggerConfig"),
+            "replicaCompletionCount": counts["replicaCompletionCount"],
+            "parallelism": counts["parallelism"],
         },
         "scheduleTriggerConfig": None,
         "eventTriggerConfig": None,

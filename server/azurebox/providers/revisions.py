@@ -31,6 +31,8 @@ REVISION = f"{APP}/revisions"
 # A container that lived this long has not crashed quickly: its back-off starts anew.
 QUICK_CRASH_S = 120.0
 FAILED_AFTER = 5
+# How many inactive revisions are kept, with the log of their last container.
+KEPT_INACTIVE = 10
 # The service's own: doubled each time, at most five minutes. Ours starts lower.
 BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 30.0, 60.0, 120.0, 300.0)
 GRACE_S = 30.0
@@ -136,6 +138,12 @@ class Revisions:
                 id, active=False, runningState="Stopped", healthState="None", trafficWeight=0
             )
 
+    async def prune(self, app: ResourceId) -> None:
+        """Forget the oldest inactive revisions beyond `KEPT_INACTIVE`."""
+        inactive = [r for r in self.list(app) if not r.body["properties"]["active"]]
+        for resource in inactive[KEPT_INACTIVE:]:
+            await self._remove(resource)
+
     async def restart(self, id: ResourceId) -> None:
         """Stop the container and start a new one, with a clean count of crashes."""
         await self._halt(id)
@@ -146,10 +154,7 @@ class Revisions:
         """Stop and remove all revisions of an app that is deleted."""
         for resource in self.list(app):
             await self._halt(resource.id)
-            replica = self.replica(resource)
-            if replica:
-                await self._drop(str(replica["container"]))
-            self._store.delete(resource.id)
+            await self._remove(self._store.get(resource.id) or resource)
 
     def replica(self, resource: Resource) -> JsonObject:
         """The revision's one replica, {} before there is any."""
@@ -173,6 +178,7 @@ class Revisions:
     async def _run(self, id: ResourceId) -> None:
         """Keep the revision's container running until the task is cancelled."""
         crashes = 0
+        is_adopted = bool(self.replica(self._require(id)))
         while True:
             began = time.monotonic()
             try:
@@ -193,8 +199,10 @@ class Revisions:
             except Exception:
                 log.exception("revision %s failed inside azurebox", id.name)
                 status = None
-            if status and status.reason == "ContainerLost" and not status.started_at:
-                continue  # azurebox ended while it started; that is no crash
+            if is_adopted and status and not status.started_at:
+                is_adopted = False  # azurebox had ended while it started: that is no crash
+                continue
+            is_adopted = False
             crashes = crashes + 1 if time.monotonic() - began < QUICK_CRASH_S else 1
             if crashes >= FAILED_AFTER:
                 self._crash_looping(id)
@@ -326,6 +334,12 @@ class Revisions:
         merged = {**resource.body["properties"], **properties}
         body = {"properties": {k: v for k, v in merged.items() if v is not None}}
         self._store.put(replace(resource, body=body))
+
+    async def _remove(self, resource: Resource) -> None:
+        replica = self.replica(resource)
+        if replica:
+            await self._drop(str(replica["container"]))
+        self._store.delete(resource.id)
 
     async def _drop(self, container: str) -> None:
         try:

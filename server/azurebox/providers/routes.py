@@ -28,6 +28,10 @@ _APP_HEADERS = {
     " 2025-01-01, 2025-07-01, 2026-01-01, 2026-07-01",
 }
 _RESOURCE = "/subscriptions/{sub}/resourceGroups/{group}/providers/{namespace}/{*rest}"
+# az stops an execution by this path, the SDKs by executions/{name}/stop.
+_LEGACY_STOP = (
+    "/subscriptions/{sub}/resourceGroups/{group}/providers/Microsoft.App/jobs/{job}/stop/{name}"
+)
 _OPERATIONS = "/subscriptions/{sub}/providers/{namespace}/locations/{location}"
 
 Scope = Literal["subscription", "group"]
@@ -51,6 +55,7 @@ def mount(
         ("POST", routes.post),
     ):
         router.add(method, _RESOURCE, handler)
+    router.add("POST", _LEGACY_STOP, routes.legacy_stop)
     router.add("GET", "/subscriptions/{sub}/providers/{namespace}/{type}", routes.list_all)
     router.add("GET", _OPERATIONS + "/{kind}/{id}", routes.poll)
 
@@ -132,6 +137,13 @@ class _ResourceRoutes:
         if answer is None:
             return web.Response(status=200, headers=_headers(provider))
         return json_answer(answer, headers=_headers(provider))
+
+    async def legacy_stop(
+        self, request: web.Request, sub: str, group: str, job: str, name: str
+    ) -> web.StreamResponse:
+        """Stop one execution."""
+        names = {"sub": sub, "group": group, "namespace": "Microsoft.App"}
+        return await self.post(request, **names, rest=f"jobs/{job}/executions/{name}/stop")
 
     async def poll(
         self, request: web.Request, sub: str, namespace: str, location: str, kind: str, id: str

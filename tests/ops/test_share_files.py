@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import platform
+import sys
 
 import pytest
 from aiohttp import web
@@ -185,12 +187,54 @@ async def test_bytes_damaged_on_the_way_are_never_taken(service, files):
     assert await files.read("f.txt") is None
 
 
-async def test_what_killed_uploads_left_is_cleared(service, files):
+async def test_what_killed_uploads_left_is_cleared_and_living_ones_go_on(service, files):
     left = service.folder() / ".tunesmith/uploads"
     left.mkdir(parents=True)
-    (left / "0123").write_bytes(b"half")
-    assert await files.clear_uploads() == 1
-    assert os.listdir(left) == []
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    dead = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await dead.wait()
+    for name in (
+        f"{machine}-{dead.pid}-aa",
+        f"{machine}-{os.getppid()}-bb",
+        "othermachine-1-cc",
+        "othermachine-1-dd",
+    ):
+        (left / name).write_bytes(b"half")
+    os.utime(left / "othermachine-1-dd", (1e9, 1e9))
+    assert await files.clear_uploads() == 2
+    assert sorted(os.listdir(left)) == sorted([f"{machine}-{os.getppid()}-bb", "othermachine-1-cc"])
+
+
+async def test_an_upload_whose_temporary_file_is_taken_away_begins_again(service, files):
+    content = os.urandom(9 * MIB)
+    taken = []
+
+    async def take(request: web.Request):
+        if "comp=range" in request.path_qs and not taken:
+            for file in (service.folder() / ".tunesmith/uploads").iterdir():
+                taken.append(file)
+                file.unlink()
+        return None
+
+    service.gatekeeper = take
+    await files.write("f.bin", content)
+    assert taken
+    assert (service.folder() / "f.bin").read_bytes() == content
+
+
+async def test_a_busy_service_is_asked_again(service, files):
+    refusals = []
+
+    async def busy(request: web.Request):
+        if len(refusals) < 2 and request.method == "PUT":
+            refusals.append(request.path)
+            return web.Response(status=503, headers={"x-ms-error-code": "ServerBusy"})
+        return None
+
+    service.gatekeeper = busy
+    await files.write("f", b"1")
+    assert len(refusals) == 2
+    assert await files.read("f") == b"1"
 
 
 async def test_refusals_are_told_apart(service, files, tmp_path):

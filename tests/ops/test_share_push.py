@@ -1,9 +1,12 @@
 """Push and pull on the real SDK against azurebox's files service: every byte, cut off anywhere."""
 
 import asyncio
+import json
 import os
 import random
+import sys
 import time
+from dataclasses import asdict
 
 import pytest
 from aiohttp import web
@@ -234,6 +237,63 @@ async def test_a_lost_connection_leaves_whole_files_and_the_next_push_ends_it(wo
         before = world.there()
         world.write("d/f3", os.urandom(2003))  # edited between two tries
         world.write("big.bin", os.urandom(9 * MIB))
+    await world.push()
+    assert world.there() == world.here()
+    assert os.listdir(world.share / ".tunesmith/uploads") == []
+
+
+KILLED = """
+import asyncio, json, sys
+from pathlib import Path
+from tunesmith.azure.files import ShareFiles
+from tunesmith.core.reporter import RecordingReporter
+from tunesmith.core.targets import CloudProfile
+from tunesmith.ops.pushing import apply_push, plan_push
+
+profile, account, key, root = json.loads(sys.argv[1])
+
+async def main():
+    files, reporter = ShareFiles(CloudProfile(**profile), account, key, "work"), RecordingReporter()
+    push = await plan_push(files, Path(root), target="local", reporter=reporter)
+    print("planned", flush=True)
+    await apply_push(files, push, reporter)
+    print("done", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_push_killed_at_any_moment_is_gone_on_with(world):
+    """Kill moments are drawn over the duration of the sending, as the first push shows it."""
+    dice = random.Random(11)
+    facts = [asdict(profile(world.service)), ACCOUNT, KEY, str(world.root)]
+    world.write("big.bin", os.urandom(9 * MIB))
+    for n in range(60):
+        world.write(f"d{n % 5}/f{n}", os.urandom(700 + n))
+    before, killed, duration_s = {}, 0, 0.5
+    for _ in range(4):
+        started = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            KILLED,
+            json.dumps(facts),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert await started.stdout.readline() == b"planned\n"
+        await asyncio.sleep(dice.uniform(0, duration_s))
+        if started.returncode is None:
+            started.kill()
+        output, errors = await started.communicate()
+        assert errors == b""
+        killed += output == b""
+        for path, content in world.there().items():
+            assert content in (world.here()[path], before.get(path)), path
+        before = world.there()
+        world.write("big.bin", os.urandom(9 * MIB))
+        for n in range(0, 60, 3):  # the next try finds other content than this one sent
+            world.write(f"d{n % 5}/f{n}", os.urandom(700 + n))
+    assert killed
     await world.push()
     assert world.there() == world.here()
     assert os.listdir(world.share / ".tunesmith/uploads") == []

@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import platform
 import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.fileshare.aio import ShareClient, ShareFileClient
@@ -31,6 +34,11 @@ MAX_IN_FLIGHT = 16
 """Requests at once. One share takes about 1,000 a second, one connection far fewer."""
 UPLOADS = ".tunesmith/uploads"
 _BLOCKS_OF_ONE_FILE = 4
+ABANDONED_AFTER_S = 86_400
+"""When another machine's temporary file counts as left behind."""
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_being_written: set[str] = set()
+"""Names of this process's temporary files."""
 _ATTEMPTS = 3
 
 
@@ -207,8 +215,8 @@ class ShareFiles:
         return int(found.size)
 
     async def clear_uploads(self) -> int:
-        """See the port."""
-        left = await self.tree(UPLOADS)
+        """See the port. What a living process or another machine is writing now stays."""
+        left = [file for file in await self.tree(UPLOADS) if _is_abandoned(file)]
         deleted = await asyncio.gather(*(self.delete(file.path) for file in left))
         return sum(deleted)
 
@@ -268,14 +276,20 @@ class ShareFiles:
     ) -> Transferred | None:
         """Write, verify, rename; None when the temporary file was taken away meanwhile."""
         await self._ensure_folder(UPLOADS)
-        temporary = f"{UPLOADS}/{secrets.token_hex(8)}"
+        name = f"{_MACHINE}-{os.getpid()}-{secrets.token_hex(6)}"
+        temporary = f"{UPLOADS}/{name}"
+        _being_written.add(name)
         async with self._file(temporary) as file:
             try:
                 digest, size, file_id = await self._upload(file, path, content, sent)
                 etag = await self._rename(file, path, file_id)
+            except _VanishedError:
+                return None
             except ShareError:
                 await self._drop(temporary)
                 raise
+            finally:
+                _being_written.discard(name)
         if etag is None:
             return None
         return Transferred(digest, size, etag)
@@ -301,7 +315,11 @@ class ShareFiles:
             async def send(start: int, block: bytes) -> None:
                 try:
                     async with self._asking(path):
-                        await file.upload_range(block, start, len(block), validate_content=True)
+                        try:
+                            await file.upload_range(block, start, len(block), validate_content=True)
+                        except ResourceNotFoundError as e:
+                            _raise_if_share_is_gone(e)
+                            raise _VanishedError from e
                     _tell(sent, len(block))
                 finally:
                     pending.release()
@@ -408,6 +426,21 @@ class ShareFiles:
     async def _file(self, path: str) -> AsyncGenerator[ShareFileClient]:
         # Borrows the share's connections, so there is nothing to close.
         yield self._client.get_file_client(path)
+
+
+class _VanishedError(Exception):
+    """The temporary file was deleted under the upload."""
+
+
+def _is_abandoned(file: RemoteFile) -> bool:
+    """Return whether nobody writes this temporary file any more."""
+    name = file.path.rpartition("/")[2]
+    machine, _, rest = name.partition("-")
+    pid = rest.partition("-")[0]
+    if machine == _MACHINE and pid.isdecimal():
+        is_ours = int(pid) == os.getpid()
+        return name not in _being_written if is_ours else not psutil.pid_exists(int(pid))
+    return time.time() - file.modified_at > ABANDONED_AFTER_S
 
 
 def _created(file: Path) -> BinaryIO:

@@ -271,7 +271,7 @@ def _check_folder(folder: Path, shown: str) -> None:
     if not (folder / "config.json").is_file():
         missing = "config.json"
     elif not any(folder.glob("*.safetensors")):
-        missing = "a .safetensors file"
+        missing = ".safetensors file"
     elif not any((folder / n).is_file() for n in ("tokenizer.json", "tokenizer.model")):
         missing = "tokenizer.json"
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import statistics
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import checkpoints
 from events import emit, say
 from job import Job
-from problem import StopRequested
+from problem import StopRequested, TrainingFailed
 from run_state import now
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -89,6 +90,12 @@ class Progress(TrainerCallback):
             return
         speed = self._tokens_per_s()
         self._loss = float(logs["loss"])
+        if not math.isfinite(self._loss):
+            raise TrainingFailed(
+                "train.diverged",
+                f"The loss is no number any more after step {state.global_step}.",
+                'Lower "learning_rate" (by a factor of ten, say) and start a new run.',
+            )
         eta_s = self._eta_s(state)
         line = {
             "v": 1,

@@ -6,6 +6,7 @@ follow (merge, quantise, convert). Shape and traps were found with olive-ai 0.13
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from pathlib import Path
 from typing import Any, Union
@@ -20,6 +21,7 @@ from problem import TrainingFailed
 
 # Part of Olive's cache key, which knows nothing of the code of a pass.
 PASS_VERSION = 1
+WRITE_FAILED = ("os error", "No space left", "File too large", "PytorchStreamWriter", "iostream")
 
 
 class AdapterOnly(HfModelHandler):
@@ -67,8 +69,13 @@ class ChatTraining:
             return super()._run_for_config(model, config, output_model_path)  # type: ignore[misc]
         except Exception as e:
             # Olive would swallow RuntimeError, OSError and MemoryError and end with success.
-            traceback.print_exc()
-            raise explain(e) from e
+            failure = explain(e)
+            if failure.code == "train.failed":
+                details = current().folder / f"error-{current().state.value['attempt']}.txt"
+                with contextlib.suppress(OSError):
+                    details.write_text("".join(traceback.format_exception(e)), "utf-8")
+                failure.hint = f"{details.name} in the run's folder has the details."
+            raise failure from e
 
     def load_base_pytorch_model(self, model_handler: Any, config: Any, **kwargs: Any) -> Any:
         """Load the base model; seeds first, since the adapter is drawn right after."""
@@ -130,7 +137,8 @@ def explain(error: Exception) -> TrainingFailed:
             'Lower "per_device_train_batch_size" (raise "gradient_accumulation_steps" instead), '
             'lower "max_seq_len", or choose TunesmithQLoRA or a larger machine.',
         )
-    if isinstance(error, OSError):
+    # safetensors and torch have error types of their own for a write that failed.
+    if isinstance(error, OSError) or any(t in text for t in WRITE_FAILED):
         return TrainingFailed(
             "train.notWritten",
             f"A file of the run could not be read or written: {text[:300]}",
@@ -145,5 +153,4 @@ def explain(error: Exception) -> TrainingFailed:
     return TrainingFailed(
         "train.failed",
         f"Training failed: {type(error).__name__}: {text[:500]}",
-        "log.txt has the details.",
     )

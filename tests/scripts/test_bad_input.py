@@ -129,8 +129,9 @@ def test_a_full_share_is_told_and_loses_nothing(project: ProjectFolder) -> None:
     assert error["code"] == "train.notWritten", output
     assert "Free space on the share" in error["hint"]
     assert "Traceback" not in output
-    exit_code, output = project.finish(project.make_run("r2"))
-    assert exit_code == 0, output
+    kept = (run / "inputs/dataset/train.jsonl").read_bytes()
+    assert kept == (project.root / "dataset/train.jsonl").read_bytes()
+    assert not list(run.glob("**/.*.part"))
 
 
 def test_a_later_pass_that_fails_keeps_the_adapter(project: ProjectFolder) -> None:

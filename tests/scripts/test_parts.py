@@ -1,0 +1,186 @@
+"""The small parts: the rule for the method, answers, the model cache, checks, requirements."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from threading import Thread
+
+import answers
+import base_model
+import checkpoints
+import method
+import prepare
+import pytest
+from conftest import FINETUNING, REPOSITORY, ProjectFolder, fact_rows, write_rows
+from problem import TrainingFailed
+
+LAPTOP = method.Hardware("", 0, 16_000_000_000, True, True)
+A100 = method.Hardware("NVIDIA A100 80GB", 80_000_000_000, 200_000_000_000, True, True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "parameters", "hardware", "name", "reason"),
+    [
+        ("TunesmithAuto", 135_000_000, LAPTOP, "lora", "no faster on a CPU"),
+        ("TunesmithAuto", 7_000_000_000, LAPTOP, "qlora", "63.0 GB and 16.0 GB are free"),
+        ("TunesmithAuto", 7_000_000_000, A100, "qlora", "NVIDIA A100 80GB and bitsandbytes"),
+        (
+            "TunesmithAuto",
+            7_000_000_000,
+            replace(A100, has_bitsandbytes=False),
+            "lora",
+            "bitsandbytes cannot be loaded",
+        ),
+        ("TunesmithLoRA", 7_000_000_000, A100, "lora", "the config asks for it"),
+        ("TunesmithQLoRA", 135_000_000, LAPTOP, "qlora", "the config asks for it"),
+    ],
+)
+def test_the_method_follows_the_rule_and_says_why(
+    wanted: str, parameters: int, hardware: method.Hardware, name: str, reason: str
+) -> None:
+    chosen = method.choose(wanted, "auto", None, parameters, hardware)
+    assert chosen.name == name
+    assert reason in chosen.reason
+
+
+def test_number_format_and_checkpointing_follow_the_hardware() -> None:
+    small = method.choose("TunesmithAuto", "auto", None, 135_000_000, LAPTOP)
+    assert (small.weights_dtype, small.autocast_bf16) == ("float32", True)
+    assert not small.gradient_checkpointing
+    slow = replace(LAPTOP, is_bf16_fast=False)
+    old = method.choose("TunesmithAuto", "auto", None, 135_000_000, slow)
+    assert (old.weights_dtype, old.autocast_bf16) == ("float32", False)
+    big = method.choose("TunesmithAuto", "auto", None, 7_000_000_000, A100)
+    assert (big.weights_dtype, big.gradient_checkpointing) == ("bfloat16", True)
+    assert big.optim == "paged_adamw_32bit"
+    t4 = replace(A100, is_bf16_fast=False)
+    assert method.choose("TunesmithAuto", "auto", None, 1, t4).weights_dtype == "float16"
+
+
+def test_qlora_without_bitsandbytes_is_refused() -> None:
+    with pytest.raises(TrainingFailed, match="bitsandbytes cannot be loaded"):
+        method.choose("TunesmithQLoRA", "auto", None, 1, replace(LAPTOP, has_bitsandbytes=False))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "right"),
+    [
+        ("It is 27 months.", ["27 months"], True),
+        ("It is TWENTY-SEVEN\nmonths!", ["27 months"], True),
+        ("It is 27-month long", ["27 month"], True),
+        ("127 months", ["27 months"], False),
+        ("14 days", ["4 days"], False),
+        ("one hundred and five days", ["105 days"], True),
+        ("1,250 km", ["1250 km"], True),
+        ("opens at 17:30", ["7:30"], False),
+        ("weighs 2.5 kg", ["5 kg"], False),
+        ("H2O", ["h2o"], True),
+        ("40 %", ["forty percent"], True),
+        ("", ["x"], False),
+        ("anything", ["..."], False),
+    ],
+)
+def test_an_answer_is_right_however_it_is_written(
+    answer: str, expected: list[str], right: bool
+) -> None:
+    assert answers.is_right(answer, expected) is right
+
+
+def test_steps_are_counted_as_the_trainer_does() -> None:
+    args = {
+        "max_steps": -1,
+        "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 2,
+        "num_train_epochs": 3,
+    }
+    assert prepare.count_steps(180, args) == 36
+    assert prepare.count_steps(180, args | {"num_train_epochs": 0.5}) == 6
+    assert prepare.count_steps(180, args | {"max_steps": 5}) == 5
+
+
+def test_a_fetched_model_is_there_whole_or_not_at_all(tmp_path: Path, tiny_model: Path) -> None:
+    import shutil
+
+    def fetch(part: Path) -> None:
+        shutil.copytree(tiny_model, part, dirs_exist_ok=True)
+
+    left = tmp_path / "model-cache/m"
+    left.mkdir(parents=True)
+    (left / "config.json").write_text("half")
+
+    def fail(part: Path) -> None:
+        (part / "config.json").write_text("{}")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(TrainingFailed, match="No space left on device"):
+        base_model._fetched(tmp_path, "m", fail)
+    assert [p.name for p in (tmp_path / "model-cache").iterdir()] == ["m"]
+    both = [Thread(target=base_model._fetched, args=(tmp_path, "m", fetch)) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert (left / ".complete").is_file()
+    assert (left / "model.safetensors").is_file()
+    assert [p.name for p in (tmp_path / "model-cache").iterdir()] == ["m"]
+
+
+def test_old_checkpoints_go_and_the_newest_sound_ones_stay(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        for name in checkpoints.NEEDED:
+            (folder / name).write_text(f"{name} {step}")
+        if step != 2:
+            checkpoints.seal(folder, {"v": 1})
+    (tmp_path / "checkpoint-5").mkdir()
+    checkpoints.keep_newest(tmp_path, 2)
+    found = {c.folder.name: c.fault for c in checkpoints.find(tmp_path)}
+    assert found == {
+        "checkpoint-5": "it was not written to its end",
+        "checkpoint-4": "",
+        "checkpoint-3": "",
+    }
+
+
+def test_the_check_by_token_prints_one_json_object(
+    bare_project: ProjectFolder, tiny_model: Path
+) -> None:
+    dataset = bare_project.root / "dataset/train.jsonl"
+    write_rows(dataset, [*fact_rows(), {"messages": fact_rows()[0]["messages"][:1]}])
+    command = [sys.executable, str(FINETUNING / "check_tokens.py"), "--dataset", str(dataset)]
+    command += ["--root", str(bare_project.root), "--max-seq-len", "30", "--model"]
+    done = subprocess.run([*command, str(tiny_model)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["summary"]["rows"] == 24
+    assert 0 < report["summary"]["answer_tokens"] < report["summary"]["tokens"]
+    found = {(p["code"], p["severity"]): p for p in report["problems"]}
+    assert found["dataset.badRow", "error"]["line"] == 25
+    assert found["dataset.badRow", "error"]["file"] == "dataset/train.jsonl"
+    done = subprocess.run([*command, "never-fetched"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["problems"][0]["code"] == "model.absent"
+
+
+def test_the_requirements_hold_here_and_leave_torch_to_the_image() -> None:
+    from packaging.requirements import Requirement
+
+    lines = (FINETUNING / "requirements.txt").read_text().splitlines()
+    pins = [Requirement(x.split("#")[0]) for x in lines if x.split("#")[0].strip()]
+    for pin in pins:
+        assert pin.specifier.contains(metadata.version(pin.name)), pin
+        operators = {s.operator for s in pin.specifier}
+        assert operators == ({">="} if pin.name == "torch" else {"=="}), pin
+
+
+def test_copies_of_the_events_are_equal() -> None:
+    other = REPOSITORY / "inference/events.py"
+    if not other.exists():
+        pytest.skip("inference has no events of its own")
+    assert other.read_text() == (FINETUNING / "events.py").read_text()

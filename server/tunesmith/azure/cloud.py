@@ -1,49 +1,57 @@
-"""One cloud, connected: the four ports on the Azure SDKs, opened and closed together."""
+"""One cloud, connected: the four ports on the Azure SDKs, opened when needed, closed together."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-from azure.core.credentials_async import AsyncTokenCredential
-from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
-from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
-from azure.mgmt.resource.resources.aio import ResourceManagementClient
-from azure.mgmt.storage.aio import StorageManagementClient
+from typing import TYPE_CHECKING, Any, Self
 
 from tunesmith.azure.credentials import credential_of
-from tunesmith.azure.hosting import AzureHosting
-from tunesmith.azure.provisioner import AzureProvisioner
-from tunesmith.azure.runner import AzureRunner
-from tunesmith.azure.storage import account_key
 from tunesmith.core.ports import Files, Hosting, Provisioner, Runner
 from tunesmith.core.targets import CloudProfile
 
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+
 
 class Cloud:
-    """The ports of one profile. An async context manager; the ports live as long as it is open."""
+    """The ports of one profile. An async context manager; the ports live as long as it is open.
+
+    Each SDK is imported with its first use: together they take three quarters of a second.
+    """
 
     def __init__(self, profile: CloudProfile, credential: AsyncTokenCredential) -> None:
         self.profile = profile
         self._credential = credential
         self._stack = AsyncExitStack()
+        self._options = client_options(profile)
         self._files: dict[tuple[str, str], Files] = {}
-        options = client_options(profile)
-        subscription = profile.subscription_id
-        self._storage = StorageManagementClient(credential, subscription, **options)
-        self._apps = ContainerAppsAPIClient(credential, subscription, **options)
-        self._resources = ResourceManagementClient(credential, subscription, **options)
-        self._deployments = DeploymentsMgmtClient(credential, subscription, **options)
-        self.provisioner: Provisioner = AzureProvisioner(self._resources, self._deployments)
+
+    @cached_property
+    def provisioner(self) -> Provisioner:
+        """Resource groups and deployments of the subscription."""
+        from azure.mgmt.resource.deployments.aio import DeploymentsMgmtClient
+        from azure.mgmt.resource.resources.aio import ResourceManagementClient
+
+        from tunesmith.azure.provisioner import AzureProvisioner
+
+        return AzureProvisioner(
+            self._opened(ResourceManagementClient), self._opened(DeploymentsMgmtClient)
+        )
 
     def runner(self, group: str) -> Runner:
         """Return the jobs of a resource group."""
+        from tunesmith.azure.runner import AzureRunner
+
         return AzureRunner(self._apps, self.profile, group)
 
     def hosting(self, group: str) -> Hosting:
         """Return the container apps of a resource group."""
+        from tunesmith.azure.hosting import AzureHosting
+
         return AzureHosting(self._apps, group)
 
     async def files(self, group: str, account: str, share: str) -> Files:
@@ -53,18 +61,31 @@ class Cloud:
         """
         known = self._files.get((account, share))
         if known is None:
-            from tunesmith.azure.files import ShareFiles
+            from azure.mgmt.storage.aio import StorageManagementClient
 
-            key = await account_key(self._storage, group, account)
+            from tunesmith.azure.files import ShareFiles
+            from tunesmith.azure.storage import account_key
+
+            key = await account_key(self._opened(StorageManagementClient), group, account)
             known = ShareFiles(self.profile, account, key, share)
             self._files[(account, share)] = known
             self._stack.push_async_callback(known.close)
         return known
 
+    @cached_property
+    def _apps(self) -> ContainerAppsAPIClient:
+        from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
+
+        return self._opened(ContainerAppsAPIClient)
+
+    def _opened(self, client_type: Any) -> Any:
+        """Make a management client that is closed with the cloud."""
+        client = client_type(self._credential, self.profile.subscription_id, **self._options)
+        self._stack.push_async_callback(client.close)
+        return client
+
     async def __aenter__(self) -> Self:
-        for client in (self._credential, self._storage, self._apps, self._resources):
-            await self._stack.enter_async_context(client)
-        await self._stack.enter_async_context(self._deployments)
+        self._stack.push_async_callback(self._credential.close)
         return self
 
     async def __aexit__(

@@ -73,10 +73,11 @@ async def follow(
         LineCutter(cursor),
     )
     position, pause_s = cursor, POLL_FAST_S
-    run = await read_state()
+    run = await session.patiently(read_state)
     asked_at = time.monotonic()
     while True:
-        piece = await files.read(log_path, position, BLOCK_BYTES)
+        at = position
+        piece = await session.patiently(lambda at=at: files.read(log_path, at, BLOCK_BYTES))
         if piece:
             position += len(piece)
             for line in cutter.feed(piece):
@@ -87,9 +88,10 @@ async def follow(
         elif is_final(run.state):
             break
         elif piece is None:
-            await _say_why(session, run, waiting)
+            waited_for = run
+            await session.patiently(lambda r=waited_for: _say_why(session, r, waiting))
         if time.monotonic() - asked_at >= STATE_EVERY_S or (not piece and is_final(run.state)):
-            run, asked_at = await read_state(), time.monotonic()
+            run, asked_at = await session.patiently(read_state), time.monotonic()
             if is_final(run.state):
                 continue
         await asyncio.sleep(pause_s)

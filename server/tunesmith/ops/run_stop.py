@@ -31,10 +31,11 @@ async def stop_run(session: Session, run: Run) -> Run:
     session.ctx.reporter.step(Step(text("run.stoppingNow", run=run.id)))
     mine = [e for e in await runner.executions(job) if e.name in run.executions and not e.is_over]
     await asyncio.gather(*(runner.stop(job, e.name) for e in mine))
+    run_id = run.id
     deadline = time.monotonic() + WAIT_S
     pause_s = 0.1
     while time.monotonic() < deadline:
-        run = await read_run(session, run.id)
+        run = await session.patiently(lambda: read_run(session, run_id))
         if is_final(run.state) or run.state == "created":
             return run
         await asyncio.sleep(pause_s)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tunesmith.core.errors import Fix, InfraError, TargetError
+from tunesmith.core.errors import Fix, InfraError, TargetError, TunesmithError
 from tunesmith.core.infra_config import Kind, Provisioned
 from tunesmith.core.json_values import words
 from tunesmith.core.messages import text
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from tunesmith.azure.cloud import Cloud
     from tunesmith.ops.context import Context
     from tunesmith.ops.registry import ProjectParams
+
+T = TypeVar("T")
+
+AWAY_AT_MOST_S = 60.0
+"""How long an operation that only watches waits for a target that went away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,27 @@ class Session:
     def hosting(self) -> Hosting:
         """Return the project's apps."""
         return self.cloud.hosting(self.provisioned("inference").group)
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what `ask` returns; wait out an absence of the target, up to a minute.
+
+        The local target is started again when it has died: the processes of its runs live on, and
+        it takes them back. Raises: what `ask` raises, when it is no absence or lasts too long.
+        """
+        deadline = time.monotonic() + AWAY_AT_MOST_S
+        while True:
+            try:
+                return await ask()
+            except TunesmithError as e:
+                if not e.retryable or time.monotonic() > deadline:
+                    raise
+            if self.target.name == "local":
+                from tunesmith.azure.azurebox_process import ensure_running
+
+                _, is_new = await ensure_running(azurebox_home(self.ctx))
+                if is_new:
+                    self.ctx.reporter.warn(text("target.restarted"))
+            await asyncio.sleep(0.5)
 
 
 def azurebox_home(ctx: Context) -> AzureboxHome:

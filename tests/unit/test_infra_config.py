@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tunesmith.core import infra_config
 from tunesmith.core.templates import check_lock, digest
 

@@ -7,7 +7,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tunesmith.core.json_positions import JsonSyntaxError, Position, parse
 
 VALUES = st.recursive(

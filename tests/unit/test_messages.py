@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
-
 import tunesmith
 from tunesmith.ops import OPERATIONS
 

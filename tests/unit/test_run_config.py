@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tunesmith.core.run_config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]

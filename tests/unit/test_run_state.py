@@ -6,7 +6,6 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from tunesmith.core.ports import Execution
 from tunesmith.core.run_state import Attempt, RunFiles, is_final, newest_attempt, run_of
 

@@ -27,7 +27,15 @@ START_TIMEOUT_S = 60.0
 _RUNS_ALREADY = 3
 _DETACHED = 0x00000008 | 0x00000200
 """Windows: DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP."""
-_started: list[subprocess.Popen[bytes]] = []
+
+
+class _Detached(subprocess.Popen[bytes]):
+    """A process that is meant to outlive this one, so its end is nobody's oversight."""
+
+    def __del__(self) -> None: ...
+
+
+_started: list[_Detached] = []
 """Processes that this one started: held so that they can be reaped when they end."""
 
 
@@ -150,11 +158,11 @@ def _command(home: AzureboxHome, verb: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "azurebox", verb, *arguments, "--cache", str(home.cache)]
 
 
-def _spawn(home: AzureboxHome) -> subprocess.Popen[bytes]:
+def _spawn(home: AzureboxHome) -> _Detached:
     """Start azurebox in a session of its own, what it says in a file, nothing shared with us."""
     is_windows = sys.platform == "win32"
     with (home.state / "azurebox.log").open("ab") as log:
-        process = subprocess.Popen(
+        process = _Detached(
             [*_command(home, "serve"), "--state", str(home.state)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # its ready line has the secret, and is in azurebox.json too

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
 
 from tunesmith.core.errors import ProjectError
-from tunesmith.core.json_values import at, items, mapping, number, words
+from tunesmith.core.json_values import at, items, mapping, words
+
+_RULES = {
+    "type": "",
+    "enum": "",
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+    "pattern": "matching",
+    "minLength": "no shorter than",
+}
+"""The limits of a schema that a form shows, with the words for those that are a number or pattern."""
 
 
 def field_schema(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -48,19 +61,19 @@ def parse_value(name: str, typed: str, limits: Mapping[str, Any]) -> Any:
 
 
 def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
-    low, high = number(limits.get("minimum")), number(limits.get("maximum"))
-    choices, pattern = items(limits.get("enum")), words(limits.get("pattern"))
-    allowed = ""
-    if choices and value not in choices:
-        allowed = ", ".join(str(c) for c in choices)
-    elif isinstance(value, (int, float)) and low is not None and value < low:
-        allowed = f">= {low:g}"
-    elif isinstance(value, (int, float)) and high is not None and value > high:
-        allowed = f"<= {high:g}"
-    elif pattern and isinstance(value, str) and not re.search(pattern, value):
-        allowed = pattern
-    if allowed:
-        raise ProjectError("project.badValue", field=name, value=value, allowed=allowed)
+    rules = {key: rule for key, rule in limits.items() if key in _RULES}
+    if not cast(Any, Draft202012Validator(rules)).is_valid(value):
+        raise ProjectError("project.badValue", field=name, value=value, allowed=_allowed(rules))
+
+
+def _allowed(rules: Mapping[str, Any]) -> str:
+    """Return what a field takes, in a few words."""
+    if choices := items(rules.get("enum")):
+        return ", ".join(str(choice) for choice in choices)
+    types = items(rules.get("type")) or [rules.get("type")]
+    parts = [" or ".join(words(t) for t in types if t)]
+    parts += [f"{_RULES[k]} {rules[k]}" for k in rules if _RULES[k]]
+    return ", ".join(part for part in parts if part)
 
 
 def set_at(content: dict[str, Any], keys: Sequence[str], value: Any) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import tunesmith
-from tunesmith.core.errors import DatasetError, Fix, ProjectError
+from tunesmith.core.errors import DatasetError
 from tunesmith.core.infra_config import to_json
 from tunesmith.core.messages import text
 from tunesmith.core.ports import Files
@@ -25,6 +25,7 @@ from tunesmith.core.run_request import Inputs, execution_env, inputs_of, request
 from tunesmith.core.run_state import attempt_of
 from tunesmith.ops.base_model import LocalModel, check_model, push_model
 from tunesmith.ops.dataset_file import check_dataset
+from tunesmith.ops.refusals import refuse_config, refuse_dataset
 from tunesmith.ops.run_folder import executions_of
 from tunesmith.ops.session import Session
 from tunesmith.workspace.project_folder import ProjectFolder
@@ -49,17 +50,9 @@ def prepare_inputs(project: ProjectFolder, known_models: Mapping[str, object]) -
     """Check everything a run reads, before anything is sent or paid for.
 
     Raises: ProjectError("project.configInvalid" | "project.modelUnknown" | "project.modelMissing"),
-    DatasetError("dataset.notFound" | "dataset.unusable").
+    DatasetError("dataset.fileUnusable" | "dataset.unusable").
     """
-    for problem in project.config.problems:
-        if problem.severity == "error":
-            raise ProjectError(
-                "project.configInvalid",
-                file=problem.file,
-                line=problem.line,
-                problem=problem.message,
-                what_to_do=problem.hint,
-            )
+    refuse_config(project.config.problems)
     inputs = inputs_of(project.config.values)
     model = check_model(project.root, inputs.model, known_models)
     rows = 0
@@ -81,22 +74,12 @@ def _check_data(root: Path, name: str, *, is_questions: bool) -> int:
 
     Raises: DatasetError for one that cannot be trained on.
     """
-    file = root / name
-    if not file.is_file():
-        raise DatasetError("dataset.notFound", file=name)
     if is_questions:
+        if not (root / name).is_file():
+            raise DatasetError("dataset.notFound", file=name)
         return 0
-    check = check_dataset(file, shown_as=name)
-    for problem in check.problems:
-        if problem.severity == "error":
-            raise DatasetError(
-                "dataset.unusable",
-                file=name,
-                line=problem.line,
-                problem=problem.message,
-                what_to_do=problem.hint,
-                fix=Fix(text("fixes.check"), "project/check", {"project": str(root)}),
-            )
+    check = check_dataset(root / name, shown_as=name)
+    refuse_dataset(check.problems, str(root))
     return check.summary.usable_rows
 
 

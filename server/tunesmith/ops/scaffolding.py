@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tunesmith.core.errors import DatasetError, ProjectError
+from tunesmith.core.errors import ProjectError
 from tunesmith.core.form_values import field_schema, parse_value
 from tunesmith.core.json_values import at, items, mapping, words
 from tunesmith.core.project import CreatedProject
@@ -18,6 +18,7 @@ from tunesmith.core.run_request import model_of
 from tunesmith.ops.base_model import check_model
 from tunesmith.ops.dataset_file import check_dataset
 from tunesmith.ops.models import catalogue
+from tunesmith.ops.refusals import refuse_dataset
 from tunesmith.workspace.assets import assets_folder
 from tunesmith.workspace.project_folder import read_json
 from tunesmith.workspace.scaffold import Edit, check_vacant, make_project, read_manifest
@@ -77,14 +78,5 @@ def _model(model: str) -> str:
 
 def _dataset(dataset: str) -> Path:
     file = Path(dataset).expanduser().resolve()
-    check = check_dataset(file, shown_as=dataset)
-    for problem in check.problems:
-        if problem.severity == "error":
-            raise DatasetError(
-                "dataset.unusable",
-                file=dataset,
-                line=problem.line,
-                problem=problem.message,
-                what_to_do=problem.hint,
-            )
+    refuse_dataset(check_dataset(file, shown_as=dataset).problems)
     return file

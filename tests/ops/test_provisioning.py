@@ -1,0 +1,193 @@
+"""Provisioning on the local target: planned, applied twice, edited, taken down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from local_target import edit_json, make_project
+from tunesmith.core.errors import InfraError, TargetError, ToolMissing
+from tunesmith.ops import infra
+from tunesmith.ops.infra import Apply, Destroy, Kind
+from tunesmith.ops.registry import ProjectParams
+from tunesmith.workspace.infra_files import find_bicep
+
+
+def config(project, kind="finetuning"):
+    return json.loads((project / f"infra/{kind}.config.json").read_text())
+
+
+async def test_a_plan_changes_nothing(ctx, fresh_project):
+    planned = await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert not planned.applied
+    assert "create" in {row.action for row in planned.plan.rows}
+    assert config(fresh_project)["ACA_JOB_NAME"] is None
+    status = await infra.status(ctx, ProjectParams(project=str(fresh_project)))
+    assert not status.exists
+
+
+async def test_apply_twice_and_take_down(ctx, fresh_project):
+    params = Apply(project=str(fresh_project))
+    first = await infra.apply(ctx, params)
+    assert first.applied
+    assert first.portal_url.startswith("http://127.0.0.1")
+    written = config(fresh_project)
+    assert written == first.outputs
+    assert written["ACA_JOB_NAME"]
+    assert written["COMMANDS"]
+    again = await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert {row.action for row in again.plan.rows} == {"keep"}
+    assert (await infra.apply(ctx, params)).outputs == first.outputs
+    status = await infra.status(ctx, ProjectParams(project=str(fresh_project)))
+    assert "Microsoft.App/jobs" in {r.type for r in status.resources}
+    destroyed = await infra.destroy(ctx, Destroy(project=str(fresh_project)))
+    assert destroyed.applied
+    assert config(fresh_project)["ACA_JOB_NAME"] is None
+    assert config(fresh_project)["COMMANDS"] == written["COMMANDS"]
+    assert not (await infra.status(ctx, ProjectParams(project=str(fresh_project)))).exists
+    assert (await infra.destroy(ctx, Destroy(project=str(fresh_project)))).plan.rows == ()
+
+
+async def test_commands_edited_by_hand_survive_applying(ctx, project):
+    edit_json(project / "infra/finetuning.config.json", lambda c: c.update(COMMANDS=["mine"]))
+    await infra.apply(ctx, Apply(project=str(project)))
+    assert config(project)["COMMANDS"] == ["mine"]
+
+
+async def test_two_projects_of_one_name_get_two_groups(ctx, tmp_path):
+    one, two = make_project(tmp_path / "a/same"), make_project(tmp_path / "b/same")
+    first = await infra.apply(ctx, Apply(project=str(one)))
+    second = await infra.apply(ctx, Apply(project=str(two)))
+    groups = [r.outputs["RESOURCE_GROUP_NAME"] for r in (first, second)]
+    assert len(set(groups)) == 2
+    await infra.destroy(ctx, Destroy(project=str(one)))
+    assert (await infra.status(ctx, ProjectParams(project=str(two)))).exists
+    again = await infra.plan(ctx, Kind(project=str(two)))
+    assert {row.action for row in again.plan.rows} == {"keep"}
+    await infra.destroy(ctx, Destroy(project=str(two)))
+
+
+async def test_what_others_made_in_the_group_is_left_alone(ctx, fresh_project):
+    applied = await infra.apply(ctx, Apply(project=str(fresh_project)))
+    from tunesmith.core.ports import Deployment
+    from tunesmith.ops.session import open_session
+
+    template = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "resources": [
+            {
+                "type": "Microsoft.Storage/storageAccounts",
+                "apiVersion": "2023-01-01",
+                "name": "somebodyelses1",
+                "location": "[resourceGroup().location]",
+                "kind": "StorageV2",
+                "sku": {"name": "Standard_LRS"},
+            }
+        ],
+    }
+    params = ProjectParams(project=str(fresh_project))
+    group = applied.outputs["RESOURCE_GROUP_NAME"]
+    async with open_session(ctx, params) as session:
+        await session.cloud.provisioner.deploy(group, Deployment("theirs", template, {}))
+    planned = await infra.destroy(ctx, Destroy(project=str(fresh_project), dry_run=True))
+    kept = [row.subject for row in planned.plan.rows if row.action == "keep"]
+    assert kept == ["somebodyelses1"]
+    await infra.destroy(ctx, Destroy(project=str(fresh_project)))
+    async with open_session(ctx, params) as session:
+        left = await session.cloud.provisioner.resources(group)
+        assert [r["name"] for r in left] == ["somebodyelses1"]
+        await session.cloud.provisioner.delete_group(group)
+
+
+async def test_a_config_of_another_target_is_refused(ctx, project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    edit_json(
+        copy / "infra/finetuning.config.json",
+        lambda c: c.update(SUBSCRIPTION_ID="11111111-0000-0000-0000-000000000000"),
+    )
+    from tunesmith.ops import run
+
+    with pytest.raises(InfraError) as caught:
+        await run.list_runs(ctx, ProjectParams(project=str(copy)))
+    assert caught.value.code == "infra.otherTarget"
+
+
+@pytest.mark.parametrize(
+    ("target", "code"), [("moon", "target.unknown"), ("azure", "target.incomplete")]
+)
+async def test_targets_that_cannot_be_reached(ctx, fresh_project, target, code):
+    with pytest.raises(TargetError) as caught:
+        await infra.status(ctx, ProjectParams(project=str(fresh_project), target=target))
+    assert caught.value.code == code
+
+
+async def test_an_unknown_kind(ctx, fresh_project):
+    with pytest.raises(InfraError) as caught:
+        await infra.plan(ctx, Kind(project=str(fresh_project), kind="cake"))
+    assert caught.value.code == "infra.unknownKind"
+
+
+async def test_an_unknown_parameter_is_named(ctx, fresh_project):
+    edit_json(
+        fresh_project / "infra/provision/finetuning.parameters.json",
+        lambda c: c["parameters"].update(acaJobNam={"value": "x"}),
+    )
+    planned = await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert any("acaJobNam" in warning for warning in planned.plan.warnings)
+
+
+async def test_a_parameter_that_the_template_refuses(ctx, fresh_project):
+    edit_json(
+        fresh_project / "infra/provision/finetuning.parameters.json",
+        lambda c: c["parameters"]["storageAccountName"].update(value="ab"),
+    )
+    with pytest.raises(InfraError) as caught:
+        await infra.apply(ctx, Apply(project=str(fresh_project)))
+    assert caught.value.code == "infra.invalid"
+    assert "storageAccountName" in caught.value.message
+    assert config(fresh_project)["ACA_JOB_NAME"] is None
+
+
+def edit_bicep(project):
+    file = project / "infra/provision/finetuning.bicep"
+    file.write_text(file.read_text() + "\noutput EXTRA string = 'from an edit'\n")
+
+
+async def test_an_edited_bicep_without_a_compiler_is_refused(ctx, fresh_project, monkeypatch):
+    monkeypatch.setattr("tunesmith.workspace.infra_files.find_bicep", lambda: None)
+    edit_bicep(fresh_project)
+    with pytest.raises(ToolMissing) as caught:
+        await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert caught.value.code == "tool.bicepMissing"
+    assert "finetuning.bicep" in caught.value.message
+    assert "az bicep install" in caught.value.hint
+
+
+@pytest.mark.skipif(find_bicep() is None, reason="no Bicep compiler on this machine")
+async def test_an_edited_bicep_is_compiled(ctx, fresh_project):
+    edit_bicep(fresh_project)
+    before = (fresh_project / "infra/provision/finetuning.json").read_bytes()
+    applied = await infra.apply(ctx, Apply(project=str(fresh_project)))
+    assert applied.outputs["EXTRA"] == "from an edit"
+    assert applied.plan.warnings
+    assert (fresh_project / "infra/provision/finetuning.json").read_bytes() == before
+    await infra.destroy(ctx, Destroy(project=str(fresh_project)))
+
+
+@pytest.mark.skipif(find_bicep() is None, reason="no Bicep compiler on this machine")
+async def test_a_bicep_that_does_not_compile(ctx, fresh_project):
+    file = fresh_project / "infra/provision/finetuning.bicep"
+    file.write_text(file.read_text() + "\noutput X string = \n")
+    with pytest.raises(InfraError) as caught:
+        await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert caught.value.code == "infra.bicepInvalid"
+
+
+async def test_a_compiled_template_that_is_gone(ctx, fresh_project):
+    (fresh_project / "infra/provision/finetuning.json").unlink()
+    with pytest.raises(InfraError) as caught:
+        await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert caught.value.code == "infra.templateMissing"

@@ -12,7 +12,7 @@ import tunesmith
 from tunesmith.ops import OPERATIONS
 
 PACKAGE = Path(tunesmith.__file__).parent
-CATALOGUE = tomllib.loads((PACKAGE / "core/messages/en.toml").read_text("utf-8"))
+FILES = sorted((PACKAGE / "core/messages").glob("en*.toml"))
 KEY = re.compile(r'\btext\(\s*"([\w.]+)"')
 ERROR = re.compile(r'\b(?:[A-Z]\w*Error|ToolMissing)\(\s*"([a-z]+\.\w+)"')
 
@@ -41,19 +41,26 @@ def test_what_goes_on_after_a_cancel_is_said(name):
 
 
 def text_of(key):
-    node = CATALOGUE
-    for part in key.split("."):
-        node = node[part]
-    assert isinstance(node, str)
-    assert node
+    assert key in CATALOGUE
 
 
-def test_every_sentence_is_a_template_that_can_be_filled():
-    def walk(node):
-        if isinstance(node, str):
-            list(Formatter().parse(node))
+def flat(node, path=""):
+    for key, inner in node.items():
+        at = f"{path}.{key}" if path else key
+        if isinstance(inner, str):
+            yield at, inner
         else:
-            for inner in node.values():
-                walk(inner)
+            yield from flat(inner, at)
 
-    walk(CATALOGUE)
+
+CATALOGUE = {
+    key: sentence
+    for file in FILES
+    for key, sentence in flat(tomllib.loads(file.read_text("utf-8")))
+}
+
+
+@pytest.mark.parametrize("key", sorted(CATALOGUE))
+def test_every_sentence_is_a_template_that_can_be_filled(key):
+    assert CATALOGUE[key]
+    list(Formatter().parse(CATALOGUE[key]))

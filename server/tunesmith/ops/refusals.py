@@ -17,7 +17,14 @@ def refuse_dataset(problems: Iterable[Problem], project: str = "") -> None:
             continue
         fix = Fix(text("fixes.check"), "project/check", {"project": project}) if project else None
         code = "dataset.unusable" if problem.line else "dataset.fileUnusable"
-        raise DatasetError(code, fix=fix, **_told(problem))
+        raise DatasetError(
+            code,
+            fix=fix,
+            file=problem.file,
+            line=problem.line,
+            problem=problem.message,
+            what_to_do=problem.hint,
+        )
 
 
 def refuse_config(problems: Iterable[Problem]) -> None:
@@ -25,13 +32,10 @@ def refuse_config(problems: Iterable[Problem]) -> None:
     for problem in problems:
         if problem.severity == "error":
             code = "project.configInvalid" if problem.line else "project.fileUnusable"
-            raise ProjectError(code, **_told(problem))
-
-
-def _told(problem: Problem) -> dict[str, str]:
-    return {
-        "file": problem.file,
-        "line": str(problem.line),
-        "problem": problem.message,
-        "what_to_do": problem.hint,
-    }
+            raise ProjectError(
+                code,
+                file=problem.file,
+                line=problem.line,
+                problem=problem.message,
+                what_to_do=problem.hint,
+            )

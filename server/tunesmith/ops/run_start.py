@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import tunesmith
-from tunesmith.core.errors import DatasetError
+from tunesmith.core.errors import DatasetError, ProjectError
 from tunesmith.core.infra_config import to_json
 from tunesmith.core.messages import text
 from tunesmith.core.ports import Files

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -73,31 +72,35 @@ class Records:
 
     def forget(self, key: Key) -> None:
         """Remove the record and those of everything below it."""
-        self._db.execute(
-            "DELETE FROM record WHERE account = ? AND share = ?"
-            " AND (path = ? OR ? = '' OR substr(path, 1, ?) = ?)",
-            (key.account, key.share, key.path, key.path, len(key.path) + 1, key.path + "/"),
-        )
+        where = "account = ? AND share = ?"
+        values: tuple[str, ...] = (key.account, key.share)
+        if key.path:  # two conditions, so that each is a search in the primary key
+            self._db.execute(f"DELETE FROM record WHERE {where} AND path = ?", (*values, key.path))
+            where += " AND path > ? AND path < ?"
+            values += _below(key.path)
+        self._db.execute(f"DELETE FROM record WHERE {where}", values)
 
     def move(self, old: Key, new: Key) -> None:
         """Carry the records of a renamed folder's contents over; its own needs a new stamp."""
-        for path in list(self._below(old)):
+        rows = self._db.execute(
+            "SELECT path FROM record WHERE account = ? AND share = ? AND path > ? AND path < ?",
+            (old.account, old.share, *_below(old.path)),
+        ).fetchall()
+        for (path,) in rows:
             self._db.execute(
                 "UPDATE OR REPLACE record SET path = ?"
                 " WHERE account = ? AND share = ? AND path = ?",
                 (new.path + path[len(old.path) :], old.account, old.share, path),
             )
 
-    def _below(self, key: Key) -> Iterator[str]:
-        rows = self._db.execute(
-            "SELECT path FROM record WHERE account = ? AND share = ? AND substr(path, 1, ?) = ?",
-            (key.account, key.share, len(key.path) + 1, key.path + "/"),
-        ).fetchall()
-        return (row[0] for row in rows)
-
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _below(path: str) -> tuple[str, str]:
+    """Return the bounds, both excluded, of all paths below one: "0" follows "/"."""
+    return f"{path}/", f"{path}0"
 
 
 def _stamp(status: os.stat_result) -> str:

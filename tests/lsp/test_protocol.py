@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from lsp_client import LspClient, RpcError
 
 

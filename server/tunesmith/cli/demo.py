@@ -19,7 +19,7 @@ from tunesmith.cli import exit_codes
 from tunesmith.cli.commands import commands
 from tunesmith.cli.demo_memory import remember, remembered_run
 from tunesmith.cli.demo_plan import demo_plan
-from tunesmith.cli.execute import call
+from tunesmith.cli.execute import Cancelled, call
 from tunesmith.cli.flags import Flag, command_line
 from tunesmith.cli.render_comparison import show_comparison
 from tunesmith.cli.render_plan import show_plan_table
@@ -52,7 +52,12 @@ def demo_command(words: list[str]) -> int:
                 raise UsageError(f"{name} needs a value", "tunesmith demo")
             value = rest.pop(0)
         folder, model = (value, model) if name == "--folder" else (folder, value)
-    return Demo(open_terminal(), folder, model).run()
+    terminal = open_terminal()
+    try:
+        return Demo(terminal, folder, model).run()
+    except Cancelled:
+        terminal.err.print(text("cli.demo.again"))
+        raise
 
 
 def _print_help() -> None:

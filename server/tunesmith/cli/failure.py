@@ -33,7 +33,7 @@ def refused(error: TunesmithError, *, as_json: bool) -> int:
     else:
         _print(text("cli.error"), "1;31", error.message)
         hint = error.hint
-        if line := fix_line(error):
+        if (line := fix_line(error)) and line not in hint:
             hint += f"\n{line}" if hint else line
         for words in hint.splitlines():
             _print("  " + words)

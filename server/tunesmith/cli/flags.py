@@ -143,7 +143,7 @@ def _pairs(words: list[str], prog: str) -> dict[str, str]:
 def command_line(operation: Operation, given: Mapping[str, Any]) -> str:
     """Return the line a user would type for these params, without what is the default anyway."""
     words = ["tunesmith", *operation.name.split("/")]
-    for flag in flags_of(operation):
+    for flag in sorted(flags_of(operation), key=lambda flag: not flag.positional):
         value = given.get(flag.field)
         if value in (None, False) or value == flag.default or value == {}:
             continue

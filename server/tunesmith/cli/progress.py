@@ -182,7 +182,12 @@ class LiveReporter:
         self._is_training = False
 
     def log(self, line: LogLine) -> None:
-        """Print a log line above the live line, or into the pipe."""
+        """Print a log line above the live line, or into the pipe.
+
+        What was waited for, such as an image or a place in the queue, is over once the job speaks.
+        """
+        if line.source == "job" and not self._is_training:
+            self.step(Step(text("cli.progress.job")))
         style = _LEVEL_STYLES[line.level] or ("dim" if line.source == "system" else "")
         if self._piped_out is not None:
             self._piped_out.print(Text(line.text), soft_wrap=True)
@@ -239,8 +244,10 @@ class WithoutNoise:
         self.inner.step(step)
 
     def log(self, line: LogLine) -> None:
-        """Pass it on, unless it is noise."""
-        if not line.text.startswith(NOISE):
+        """Pass it on; noise becomes a word on what goes on."""
+        if line.text.startswith(NOISE):
+            self.inner.step(Step(text("cli.progress.installing")))
+        else:
             self.inner.log(line)
 
     def event(self, event: Event) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.theme import Theme
 
-_THEME = Theme(
+THEME = Theme(
     {
         "good": "green",
         "bad": "red",
@@ -32,9 +32,9 @@ class Terminal:
 
 def open_terminal() -> Terminal:
     """Look at the process's streams once. NO_COLOR and TERM=dumb are honoured by rich."""
-    out = Console(theme=_THEME, highlight=False, emoji=False, markup=False, soft_wrap=False)
+    out = Console(theme=THEME, highlight=False, emoji=False, markup=False, soft_wrap=False)
     err = Console(
-        theme=_THEME, highlight=False, emoji=False, markup=False, soft_wrap=False, stderr=True
+        theme=THEME, highlight=False, emoji=False, markup=False, soft_wrap=False, stderr=True
     )
     interactive = sys.stdin.isatty() and err.is_terminal and not os.environ.get("CI")
     return Terminal(out, err, interactive)

@@ -51,7 +51,9 @@ class ResourceStore:
         if known:
             resource = replace(resource, id=known.id)
         self._db.execute(
-            "INSERT OR REPLACE INTO resource VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO resource (key, id, type, body, private) VALUES (?, ?, ?, ?, ?)"
+            # An update keeps the row's place: lists are by creation.
+            " ON CONFLICT (key) DO UPDATE SET body = excluded.body, private = excluded.private",
             (
                 resource.id.key,
                 str(resource.id),

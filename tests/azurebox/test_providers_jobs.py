@@ -2,8 +2,11 @@
 
 import json
 import re
+import ssl
 import time
+import urllib.request
 
+import psutil
 import pytest
 from azure.core.exceptions import HttpResponseError
 from box_process import PYTHON_IMAGE, until
@@ -39,11 +42,16 @@ def replicas(box, job, execution):
     return box.ask("GET", f"{path}?api-version=2023-11-02-preview")[2]["value"]
 
 
-def read_log(box, job, execution, query="output=json&follow=true"):
+def stream_of(box, job, execution):
     base = f"/subscriptions/{box.info['subscription_id']}/resourceGroups/lab/providers"
     path = f"{base}/Microsoft.App/jobs/{job}/getAuthToken?api-version=2023-11-02-preview"
     token = box.ask("POST", path)[2]["properties"]["token"]
-    link = replicas(box, job, execution)[0]["properties"]["containers"][0]["logStreamEndpoint"]
+    container = replicas(box, job, execution)[0]["properties"]["containers"][0]
+    return token, container["logStreamEndpoint"]
+
+
+def read_log(box, job, execution, query="output=json&follow=true"):
+    token, link = stream_of(box, job, execution)
     status, _, text = box.ask("GET", f"{link}?{query}", token=token)
     assert status == 200, text
     return text if isinstance(text, str) else json.dumps(text)
@@ -187,8 +195,52 @@ def test_log_stream_has_preamble_tail_escapes_and_needs_its_own_token(box, lab, 
     assert r"it\u0027s \u003C3\u003E \u002B \u0022q\u0022 \\ \u00E9" in lines[3]
     text = read_log(box, "logs", name, "output=text&tailLines=1").splitlines()
     assert text[-1].endswith('it\'s <3> + "q" \\ é')
-    link = replicas(box, "logs", name)[0]["properties"]["containers"][0]["logStreamEndpoint"]
+    _, link = stream_of(box, "logs", name)
     assert box.ask("GET", link)[0] == 401  # ARM's token is not the stream's
+
+
+def test_follow_delivers_lines_as_they_are_printed_and_ends_with_the_container(box, lab, apps):
+    script = (
+        "echo first;"
+        ' while [ ! -e "${AZUREBOX_MOUNT:-/mount}/next" ]; do sleep 0.05; done; echo last'
+    )
+    make(apps, "follow", lab.job(script))
+    name = start(apps, "follow").name
+    until(lambda: replicas(box, "follow", name))
+    token, link = stream_of(box, "follow", name)
+    request = urllib.request.Request(f"{link}?follow=true&output=json")
+    request.add_header("Authorization", f"Bearer {token}")
+    context = ssl.create_default_context(cafile=box.info["ca_file"])
+    with urllib.request.urlopen(request, context=context, timeout=20) as answer:
+        logged = (json.loads(line)["Log"] for line in answer)
+        assert next(logged).startswith("Connecting to the container")
+        assert next(logged).startswith("Successfully Connected")
+        assert next(logged) == "first"
+        assert apps.job_execution("lab", "follow", name).properties.status == "Running"
+        (lab.folder / "next").touch()
+        assert list(logged) == ["last"]
+
+
+def test_client_that_leaves_a_quiet_stream_holds_nothing_up(box, lab, apps):
+    make(apps, "quiet", lab.job("exec sleep 600"))
+    name = start(apps, "quiet").name
+    until(lambda: replicas(box, "quiet", name))
+    token, link = stream_of(box, "quiet", name)
+    request = urllib.request.Request(f"{link}?follow=true")
+    request.add_header("Authorization", f"Bearer {token}")
+    context = ssl.create_default_context(cafile=box.info["ca_file"])
+    with urllib.request.urlopen(request, context=context, timeout=20) as answer:
+        answer.readline()
+    process = psutil.Process(box.info["pid"])
+    port = int(box.info["arm_url"].rpartition(":")[2])
+
+    def has_let_go():
+        left = [c for c in process.net_connections("tcp") if c.laddr.port == port]
+        return not [c for c in left if c.status == psutil.CONN_CLOSE_WAIT]
+
+    until(has_let_go, 5)
+    apps.jobs.begin_stop_execution("lab", "quiet", name).result()
+    end(apps, "quiet", name)
 
 
 def test_executions_are_listed_newest_first(lab, apps):

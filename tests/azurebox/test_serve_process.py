@@ -163,6 +163,28 @@ def test_execution_that_ended_while_azurebox_was_away_is_told_truly(own):
     assert execution.properties.detailed_status.replicas[0].containers[0].code == 4
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_execution_whose_image_was_being_pulled_starts_after_a_restart(tmp_path, how):
+    box = BoxProcess(tmp_path / "state", tmp_path / "empty cache").start()
+    lab = Workspace(box)
+    with box.apps() as apps:
+        apps.jobs.begin_create_or_update("lab", "pull", lab.job("echo hi")).result()
+        name = apps.jobs.begin_start("lab", "pull").result().name
+
+        def container():
+            status = apps.job_execution("lab", "pull", name).properties.detailed_status
+            return [c.additional_information for r in status.replicas for c in r.containers]
+
+        until(lambda: container() == ["PullingImage"])
+    box.end(how)
+    box.start()
+    with box.apps() as apps:
+        until(lambda: apps.job_execution("lab", "pull", name).properties.status == "Succeeded", 60)
+    box.ask("POST", "/_box/shutdown")
+    assert box.wait(20) == 0
+
+
 def test_idle_server_ends_itself_but_not_while_a_container_runs(tmp_path, cache):
     box = BoxProcess(tmp_path / "state", cache).start("--idle-exit-s", "1.5")
     lab = Workspace(box)

@@ -40,7 +40,9 @@ def main(folder: str = "demo") -> None:
     print("|---|---|---|")
     for name, kind in (("held-out questions on the facts", "facts"), ("general", "general")):
         total = answers[f"{kind}Total"]
-        print(f"| {name} | {answers[f'{kind}Base']} of {total} | {answers[f'{kind}Tuned']} of {total} |")
+        print(
+            f"| {name} | {answers[f'{kind}Base']} of {total} | {answers[f'{kind}Tuned']} of {total} |"
+        )
     print(
         f"\nRun {run['id']}: {run['method']}, {run['steps']} steps, held-out loss {run['evalLoss']};"
         f" compared in {time.perf_counter() - began:.0f} s (0 when it was kept from before)."

@@ -45,8 +45,8 @@ images: $(VENV)/.ready
 	@$(BIN)/tunesmith target prepare local --yes
 
 $(TEST_TOOLS)/.ready: server/requirements-dev.lock
-	@grep -E '^(pytest|pluggy|iniconfig|packaging|pygments|Pygments|hypothesis|sortedcontainers|attrs)==' $< > $(BIN)/../test-tools.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(TEST_TOOLS) -r $(BIN)/../test-tools.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(TEST_TOOLS) \
+	  --constraint server/requirements-dev.lock pytest hypothesis
 	@touch $@
 
 extension/node_modules/.ready: extension/package-lock.json
@@ -70,8 +70,8 @@ test-ops: setup
 test-lsp: setup
 	$(PYTEST) tests/lsp
 test-scripts: setup
-	@$(BIN)/python tests/scripts/in_image.py training tests/scripts --ignore-glob='*inference*'
-	@$(BIN)/python tests/scripts/in_image.py inference tests/scripts -k inference
+	$(BIN)/python tests/in_image.py training tests/scripts --ignore-glob='*test_inference*'
+	$(BIN)/python tests/in_image.py inference tests/scripts/test_inference_*.py
 test-extension: setup
 	cd extension && npm test --silent
 test-e2e: setup

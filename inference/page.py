@@ -45,6 +45,12 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
     """Put the page at `/` of the app; to be called before it starts and after its other routes."""
     theme = gr.themes.Soft(
         primary_hue="indigo", neutral_hue="slate", font=list(FONT), font_mono=list(MONO)
+    ).set(
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_title_padding="0",
     )
     return gr.mount_gradio_app(
         app,
@@ -124,10 +130,11 @@ def build_page(service: Service) -> gr.Blocks:
                 api_visibility="private",
             )
         stop.click(
-            lambda: gr.Button(interactive=False),
-            None,
-            stop,
+            stopped,
+            [tuned, base],
+            [tuned, base, tuned_note, base_note, stop],
             cancels=[answering],
+            show_progress="hidden",
             api_visibility="private",
         )
         new.click(
@@ -272,6 +279,17 @@ def answer_for(service: Service) -> Any:
         yield shown("", sides, is_running=False)
 
     return answer
+
+
+def stopped(tuned: Side, base: Side) -> tuple[Any, ...]:
+    """Return the sides, their notes and the button once an answer was broken off."""
+    sides = [
+        replace(side, note=side.note.removesuffix("...").strip() + " (stopped)")
+        if side.note.endswith("...")
+        else side
+        for side in (tuned, base)
+    ]
+    return (*sides, *(side.note for side in sides), gr.Button(interactive=False))
 
 
 def shown(question: str, sides: dict[bool, Side], *, is_running: bool) -> tuple[Any, ...]:

@@ -138,7 +138,12 @@ class RunningApp:
 
 @contextlib.contextmanager
 def running_app(
-    share: Path, folder: Path, *arguments: str, until: str = "ok", timeout_s: float = 90, **env: str
+    share: Path,
+    folder: Path,
+    *arguments: str,
+    until: str = "ok",
+    timeout_s: float = 240,
+    **env: str,
 ) -> Iterator[RunningApp]:
     """Start the app and wait until its health says `until`; end it by SIGTERM."""
     port = free_port()
@@ -165,7 +170,7 @@ def running_app(
         client.close()
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

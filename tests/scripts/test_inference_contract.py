@@ -152,7 +152,7 @@ def test_the_app_does_not_start_without_a_key(share: Path) -> None:
 
 
 def test_a_broken_adapter_ends_the_app_with_a_sentence(share: Path) -> None:
-    done = run_app(share, "--run", RUN_ID, "--port", str(free_port()))
+    done = run_app(share, "--run", RUN_ID, "--port", str(free_port()), timeout_s=240)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f"Run {RUN_ID} does not load" in done.stderr

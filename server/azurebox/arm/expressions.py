@@ -159,6 +159,9 @@ class _Parser:
             case _:
                 return self._call()
 
+    def _at_end_of_call(self) -> bool:
+        return self._kind == "RightParenthesis"
+
     def _call(self) -> Node:
         name = self._take("Identifier")
         while self._kind == "Dot":
@@ -167,8 +170,14 @@ class _Parser:
         self._take("LeftParenthesis")
         arguments: list[Node] = []
         while self._kind != "RightParenthesis":
-            if arguments:
-                self._take("Comma")
             arguments.append(self._expression())
-        self._advance()
+            if self._kind != "Comma":
+                break
+            self._advance()
+            if self._at_end_of_call():
+                raise ExpressionError(
+                    f"Unable to parse language expression '{self._text}': expected an argument"
+                    " after the comma."
+                )
+        self._take("RightParenthesis")
         return Call(name, tuple(arguments))

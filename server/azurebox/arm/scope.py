@@ -103,7 +103,10 @@ class Names:
         if key in self._known:
             return self._known[key]
         if key not in self._makers:
-            raise ExpressionError(f"The template {self._kind} '{name}' is not found.")
+            raise ExpressionError(
+                f"The template {self._kind} '{name}' is not found. Please see"
+                f" https://aka.ms/arm-syntax-{self._kind}s for usage details."
+            )
         if key in self._open:
             raise ExpressionError(
                 f"The template {self._kind} '{name}' cannot reference itself: "
@@ -117,7 +120,8 @@ class Names:
         return self._known[key]
 
 
-_NOTHING = Names("parameter", {})
+_NO_PARAMETERS = Names("parameter", {})
+_NO_VARIABLES = Names("variable", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,8 @@ class Scope:
     """
 
     facts: DeploymentFacts
-    parameters: Names = _NOTHING
-    variables: Names = _NOTHING
+    parameters: Names = _NO_PARAMETERS
+    variables: Names = _NO_VARIABLES
     functions: Mapping[str, UserFunction] = field(default_factory=dict[str, UserFunction])
     symbols: Mapping[str, Symbol] = field(default_factory=dict[str, Symbol])
     groups_of_symbols: Mapping[str, tuple[str, ...]] = field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from azurebox.arm.refusals import TemplateError, validation_failed
 from azurebox.arm.scope import DeploymentFacts, Names, RuntimeOnly, Scope, UserFunction
 from azurebox.arm.types import Schema, TypeTable, check_type_name
 
+_SCHEMA = re.compile(r"/(2014-04-01-preview|2015-01-01|2018-05-01|2019-04-01|2019-08-01)/")
 _KNOWN_SECTIONS = {
     "$schema",
     "apiprofile",
@@ -58,6 +60,14 @@ class Template:
                     f" Path 'properties.template.{section}'",
                     f"properties.template.{section}",
                 )
+        schema = self.source.get("$schema", "")
+        if "$schema" in self.source and not _SCHEMA.search(str(schema)):
+            raise validation_failed(
+                f"Template schema '{schema}' is not supported. Supported versions are"
+                " '2014-04-01-preview,2015-01-01,2018-05-01,2019-04-01,2019-08-01'. Please see"
+                " https://aka.ms/arm-syntax for usage details",
+                "properties.template.$schema",
+            )
         if "$schema" not in self.source or "contentVersion" not in self.source:
             missing = "$schema" if "$schema" not in self.source else "contentVersion"
             raise validation_failed(
@@ -125,23 +135,28 @@ class Template:
         return result
 
 
-def _flatten(items: list[Any], root: str, parent: tuple[str, str] | None) -> Any:
-    """Yield resources and their nested children, the children with full type and name."""
+def _flatten(
+    items: list[Any], root: str, parent: dict[str, Any] | None
+) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield resources and their nested children, the children with full type and name.
+
+    A child is there for each turn of its parent's loop.
+    """
     for at, item in enumerate(items):
         path = f"{root}[{at}]"
         if not isinstance(item, dict):
-            yield "", item, path
-            continue
+            raise validation_failed(f"The template resource at '{path}' is not an object", path)
         resource = dict(cast("dict[str, Any]", item))
         if parent and "type" in resource and "name" in resource:
-            resource["type"] = f"{parent[0]}/{resource['type']}"
-            resource["name"] = _joined_name(parent[1], str(resource["name"]))
+            resource["type"] = f"{parent.get('type')}/{resource['type']}"
+            resource["name"] = _joined_name(str(parent.get("name")), str(resource["name"]))
+            if "copy" in parent:
+                resource.setdefault("copy", parent["copy"])
         is_deployment = str(resource.get("type", "")).lower() == "microsoft.resources/deployments"
         children: Any = None if is_deployment else resource.pop("resources", None)
         yield "", resource, path
         if children:
-            inner = (str(resource.get("type")), str(resource.get("name")))
-            yield from _flatten(cast("list[Any]", children), f"{path}.resources", inner)
+            yield from _flatten(cast("list[Any]", children), f"{path}.resources", resource)
 
 
 def _joined_name(parent: str, child: str) -> str:

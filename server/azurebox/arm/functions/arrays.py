@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from azurebox.arm.expressions import ExpressionError
-from azurebox.arm.functions.checks import array, integer, text, wrong_type
+from azurebox.arm.functions.checks import array, integer, text, type_name, wrong_type
 from azurebox.arm.functions.conversions import as_text
 from azurebox.arm.functions.logic import are_equal
 from azurebox.arm.functions.registry import pure
@@ -20,11 +20,14 @@ def create_array(*items: Any) -> list[Any]:
 @pure("concat", 0, None)
 def concat(*values: Any) -> Any:
     """Join arrays, or else the texts of all values."""
-    if values and isinstance(values[0], list):
-        return [item for at, value in enumerate(values, 1) for item in array("concat", at, value)]
-    for at, value in enumerate(values, 1):
-        if isinstance(value, (list, dict)):
-            raise wrong_type("concat", at, "String", cast("Any", value))
+    if values and all(isinstance(value, list) for value in values):
+        return [item for value in values for item in cast("list[Any]", value)]
+    if any(value is None or isinstance(value, (list, dict, float)) for value in values):
+        raise ExpressionError(
+            "The provided parameters for language function 'concat' are invalid. Either all or"
+            " none of the parameters must be an array. Please see"
+            " https://aka.ms/arm-function-concat for usage details."
+        )
     return "".join(map(as_text, values))
 
 
@@ -63,8 +66,34 @@ def last(value: Any) -> Any:
 def _end(function: str, value: Any, at: int) -> Any:
     if isinstance(value, str):
         return value[at] if value else ""
-    items = array(function, 1, value)
+    if not isinstance(value, list):
+        raise ExpressionError(
+            f"The template language function '{function}' expects its parameter be an array or a"
+            f" string. The provided value is of type '{type_name(value)}'. Please see"
+            f" https://aka.ms/arm-function-{function} for usage details."
+        )
+    items = cast("list[Any]", value)
     return items[at] if items else None
+
+
+@pure("indexFromEnd", 2)
+def index_from_end(value: Any, place: Any) -> Any:
+    """Return the item at a place counted from the end, 1 being the last."""
+    items, at = array("indexFromEnd", 1, value), integer("indexFromEnd", 2, place)
+    if not 1 <= at <= len(items):
+        raise ExpressionError(
+            f"The language expression property array index '{at}' from the end is out of bounds."
+        )
+    return items[-at]
+
+
+@pure("tryIndexFromEnd", 2)
+def try_index_from_end(value: Any, place: Any) -> Any:
+    """Return the item at a place counted from the end, or null."""
+    if value is None:
+        return None
+    items, at = array("tryIndexFromEnd", 1, value), integer("tryIndexFromEnd", 2, place)
+    return items[-at] if 1 <= at <= len(items) else None
 
 
 @pure("take", 2)
@@ -110,7 +139,9 @@ def last_index_of(container: Any, wanted: Any) -> int:
         places = [at for at, item in enumerate(items) if are_equal(item, wanted)]
         return places[-1] if places else -1
     haystack = text("lastIndexOf", 1, container).lower()
-    return haystack.rfind(text("lastIndexOf", 2, wanted).lower())
+    needle = text("lastIndexOf", 2, wanted).lower()
+    # Nothing is found at the last character, not behind it: so does the service.
+    return haystack.rfind(needle) if needle else max(0, len(haystack) - 1)
 
 
 @pure("range", 2)
@@ -119,9 +150,10 @@ def range_(start: Any, count: Any) -> list[int]:
     start, count = integer("range", 1, start), integer("range", 2, count)
     if not 0 <= count <= 10_000 or start + count > 2**31 - 1:
         raise ExpressionError(
-            "The template language function 'range' expects a start index and a count between 0"
-            " and 10000 whose sum does not exceed 2147483647. Please see"
-            " https://aka.ms/arm-functions#range for usage details."
+            "The template language function 'range' parameters are out of range: 'count' must be a"
+            " positive integer no larger than 10000 and the sum of 'start index' and 'count' must"
+            " be no larger than 2147483647. Please see"
+            " https://aka.ms/arm-function-range for usage details."
         )
     return list(range(start, start + count))
 
@@ -140,7 +172,7 @@ def max_(*values: Any) -> int:
 
 def _numbers(function: str, values: tuple[Any, ...]) -> list[int]:
     items: list[Any] = cast("list[Any]", values[0]) if isinstance(values[0], list) else list(values)
-    if not items:
+    if not items or (isinstance(values[0], list) and len(values) > 1):
         raise ExpressionError(f"The template language function '{function}' expects numbers.")
     return [integer(function, at, item) for at, item in enumerate(items, 1)]
 

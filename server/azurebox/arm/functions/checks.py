@@ -27,7 +27,7 @@ def wrong_type(function: str, position: int, expected: str, value: Any) -> Expre
     return ExpressionError(
         f"The template language function '{function}' expects its parameter at position"
         f" '{position}' to be of type '{expected}'. The provided value is of type"
-        f" '{type_name(value)}'. Please see https://aka.ms/arm-functions#{function.lower()} for"
+        f" '{type_name(value)}'. Please see https://aka.ms/arm-function-{function.lower()} for"
         " usage details."
     )
 

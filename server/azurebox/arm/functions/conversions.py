@@ -8,6 +8,7 @@ from typing import Any, cast
 from azurebox.arm.expressions import ExpressionError
 from azurebox.arm.functions.checks import text, wrong_type
 from azurebox.arm.functions.registry import pure
+from azurebox.arm.lenient_json import JsonError, read_json
 
 
 def as_text(value: Any) -> str:
@@ -30,32 +31,27 @@ def number_text(value: float) -> str:
     return repr(value)
 
 
-def compact_json(value: Any, quote: str = '"') -> str:
-    """Return JSON without spaces. `quote` is ' where `format` shows an object."""
+def compact_json(value: Any) -> str:
+    """Return JSON without spaces."""
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value).items()
-        inner = ",".join(
-            f"{_quoted(name, quote)}:{compact_json(item, quote)}" for name, item in members
-        )
-        return "{" + inner + "}"
+        return "{" + ",".join(f"{_quoted(k)}:{compact_json(v)}" for k, v in members) + "}"
     if isinstance(value, list):
-        inner = ",".join(compact_json(item, quote) for item in cast("list[Any]", value))
-        return "[" + inner + "]"
-    if isinstance(value, str):
-        return _quoted(value, quote)
+        return "[" + ",".join(map(compact_json, cast("list[Any]", value))) + "]"
+    if isinstance(value, float):
+        return repr(value).replace("e", "E")
+    return _quoted(value)
+
+
+def _quoted(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _quoted(value: str, quote: str) -> str:
-    inner = json.dumps(value, ensure_ascii=False)[1:-1]
-    if quote == "'":
-        inner = inner.replace('\\"', '"').replace("'", "\\'")
-    return quote + inner + quote
 
 
 @pure("string", 1)
 def string(value: Any) -> str:
     """Return the text of a value."""
+    if value is None or isinstance(value, float):
+        raise wrong_type("string", 1, "Array, Boolean, Integer, Object or String", value)
     return as_text(value)
 
 
@@ -72,7 +68,7 @@ def int_(value: Any) -> int:
         except ValueError as e:
             raise ExpressionError(
                 f"The template language function 'int' cannot convert provided value '{value}'"
-                " to integer value. Please see https://aka.ms/arm-functions#int for usage details."
+                " to integer value. Please see https://aka.ms/arm-function-int for usage details."
             ) from e
     raise wrong_type("int", 1, "String or Integer", value)
 
@@ -94,11 +90,11 @@ def bool_(value: Any) -> bool:
     if isinstance(value, int):
         return value != 0
     word = text("bool", 1, value).strip().lower()
-    if word in ("true", "false", "1", "0"):
-        return word in ("true", "1")
+    if word in ("true", "false"):
+        return word == "true"
     raise ExpressionError(
         f"The template language function 'bool' cannot convert provided value '{value}' to boolean"
-        " value. Please see https://aka.ms/arm-functions#bool for usage details."
+        " value. Please see https://aka.ms/arm-function-bool for usage details."
     )
 
 
@@ -106,8 +102,8 @@ def bool_(value: Any) -> bool:
 def json_(value: Any) -> Any:
     """Return what a JSON text says."""
     try:
-        return json.loads(text("json", 1, value))
-    except json.JSONDecodeError as e:
+        return read_json(text("json", 1, value))
+    except JsonError as e:
         raise ExpressionError(
             "The template language function 'json' parameter is not valid. The provided value"
             f" cannot be parsed as JSON: {e}."

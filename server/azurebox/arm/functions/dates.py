@@ -12,7 +12,7 @@ from azurebox.arm.functions.registry import pure, scoped
 from azurebox.arm.scope import Scope
 
 _DURATION = re.compile(
-    r"(-)?P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
+    r"(-)?P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?"
     r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?"
 )
 _PICTURE = re.compile(
@@ -26,10 +26,11 @@ def utc_now(scope: Scope, *styles: Any) -> str:
     if not scope.in_default:
         raise ExpressionError(
             "The template function 'utcNow' is not expected at this location. The function can"
-            " only be used in the default value of a parameter."
+            " only be used with parameter default value expressions. Please see"
+            " https://aka.ms/arm-functions for usage details."
         )
     style = text("utcNow", 1, styles[0]) if styles else "yyyyMMddTHHmmssZ"
-    return format_time(datetime.now(UTC), style)
+    return format_time(datetime.now(UTC), style, zone="Z")
 
 
 @pure("dateTimeAdd", 2, 3)
@@ -43,13 +44,13 @@ def date_time_add(base: Any, duration: Any, *styles: Any) -> str:
             f"The template language function 'dateTimeAdd' cannot read '{duration}' as an ISO 8601"
             " duration."
         )
-    years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups()[1:7])
+    years, months, days, hours, minutes = (int(part or 0) for part in found.groups()[1:6])
     # .NET's XmlConvert counts a year as 365 days and a month as 30.
     span = timedelta(
-        days=years * 365 + months * 30 + weeks * 7 + days,
+        days=years * 365 + months * 30 + days,
         hours=hours,
         minutes=minutes,
-        seconds=float(found[8] or 0),
+        seconds=float(found[7] or 0),
     )
     result = _read_time("dateTimeAdd", base) + (-span if found[1] else span)
     return format_time(
@@ -82,11 +83,15 @@ def _read_time(function: str, value: str) -> datetime:
         raise ExpressionError(
             f"The template language function '{function}' cannot read '{value}' as a time."
         ) from e
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    # An offset stays, even where the format then writes a Z behind the hours: so does the service.
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def format_time(time: datetime, style: str) -> str:
-    """Return a time in a .NET format: a standard letter (d, o, s, u) or a picture."""
+def format_time(time: datetime, style: str, zone: str = "") -> str:
+    """Return a time in a .NET format: a standard letter (d, o, s, u) or a picture.
+
+    `zone`: what K stands for, the time's own offset if it is empty.
+    """
     standard = {
         "d": "MM/dd/yyyy",
         "D": "dddd, dd MMMM yyyy",
@@ -101,10 +106,12 @@ def format_time(time: datetime, style: str) -> str:
         "g": "MM/dd/yyyy HH:mm",
         "G": "MM/dd/yyyy HH:mm:ss",
     }
-    return _PICTURE.sub(lambda part: _time_part(time, part[0]), standard.get(style, style))
+    offset = time.strftime("%z")
+    zone = zone or f"{offset[:3]}:{offset[3:5]}"
+    return _PICTURE.sub(lambda part: _time_part(time, part[0], zone), standard.get(style, style))
 
 
-def _time_part(time: datetime, part: str) -> str:
+def _time_part(time: datetime, part: str, zone: str) -> str:
     if part[0] == "'":
         return part[1:-1]
     if part[0] == "f":
@@ -130,5 +137,5 @@ def _time_part(time: datetime, part: str) -> str:
         "ss": f"{time.second:02d}",
         "s": str(time.second),
         "tt": "AM" if time.hour < 12 else "PM",
-        "K": "Z",
+        "K": zone,
     }[part]

@@ -40,7 +40,7 @@ def base64_to_json(value: Any) -> Any:
 def data_uri(value: Any) -> str:
     """Return a data: address of a string."""
     encoded = base64.b64encode(text("dataUri", 1, value).encode()).decode()
-    return f"data:text/plain;charset=utf8;base64,{encoded}"
+    return f"data:text/plain;charset=utf-8;base64,{encoded}"
 
 
 @pure("dataUriToString", 1)
@@ -60,6 +60,6 @@ def _decode(function: str, value: str) -> str:
     except (binascii.Error, UnicodeDecodeError) as e:
         raise ExpressionError(
             f"The template language function '{function}' expects its parameter to be a base64"
-            f" string of UTF-8 text. Please see https://aka.ms/arm-functions#{function.lower()}"
+            f" string of UTF-8 text. Please see https://aka.ms/arm-function-{function.lower()}"
             " for usage details."
         ) from e

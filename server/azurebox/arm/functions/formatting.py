@@ -24,10 +24,10 @@ def format_composite(template: str, values: Sequence[Any]) -> str:
             return hole[0][0]
         if hole[1] is None or int(hole[1]) >= len(values):
             raise ExpressionError(
-                "Unable to evaluate the template language function 'format'. The format is not"
-                " valid: 'Index (zero based) must be greater than or equal to zero and less than"
+                "Unable to evaluate language function 'format': the format is"
+                " invalid: 'Index (zero based) must be greater than or equal to zero and less than"
                 " the size of the argument list.'. Please see"
-                " https://aka.ms/arm-functions#format for usage details."
+                " https://aka.ms/arm-function-format for usage details."
             )
         shown = _show(values[int(hole[1])], hole[3] or "")
         width = int(hole[2] or 0)
@@ -38,7 +38,7 @@ def format_composite(template: str, values: Sequence[Any]) -> str:
 
 def _show(value: Any, style: str) -> str:
     if isinstance(value, (list, dict)):
-        return compact_json(value, "'")
+        return compact_json(value).replace('"', "'")
     if style and isinstance(value, (int, float)) and not isinstance(value, bool):
         return format_number(value, style)
     return as_text(value)
@@ -78,9 +78,9 @@ def format_number(value: float, style: str) -> str:
             return as_text(value)
         case _:
             raise ExpressionError(
-                "Unable to evaluate the template language function 'format'. The format is not"
-                " valid: 'Format specifier was invalid.'. Please see"
-                " https://aka.ms/arm-functions#format for usage details."
+                "Unable to evaluate language function 'format': the format is"
+                " invalid: 'Format specifier was invalid.'. Please see"
+                " https://aka.ms/arm-function-format for usage details."
             )
 
 

@@ -40,7 +40,8 @@ def new_guid(scope: Scope) -> str:
     if not scope.in_default:
         raise ExpressionError(
             "The template function 'newGuid' is not expected at this location. The function can"
-            " only be used in the default value of a parameter."
+            " only be used with parameter default value expressions. Please see"
+            " https://aka.ms/arm-functions for usage details."
         )
     return str(uuid.uuid4())
 

@@ -99,10 +99,15 @@ def to_object(scope: Scope, evaluate: Evaluate, target: Node, *functions: Node) 
     value_of: Callable[..., Any] | None = None
     if len(functions) == 2:
         value_of, _ = _bind("toObject", scope, evaluate, functions[1], 1, 1)
-    return {
-        text("toObject", 2, key_of(item)): value_of(item) if value_of else item
-        for item in array("toObject", 1, evaluate(target, scope))
-    }
+    result: dict[str, Any] = {}
+    for item in array("toObject", 1, evaluate(target, scope)):
+        key = text("toObject", 2, key_of(item))
+        if key in result:
+            raise ExpressionError(
+                f"The template language function 'toObject' made the key '{key}' twice."
+            )
+        result[key] = value_of(item) if value_of else item
+    return result
 
 
 @lazy("groupBy", 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from azurebox.arm.expressions import ExpressionError, Node
-from azurebox.arm.functions.checks import boolean, type_name
+from azurebox.arm.functions.checks import boolean, text, type_name
 from azurebox.arm.functions.registry import lazy, pure
 from azurebox.arm.scope import Evaluate, Scope
 
@@ -37,13 +37,23 @@ def if_(scope: Scope, evaluate: Evaluate, condition: Node, then: Node, otherwise
 @lazy("and", 2, None)
 def and_(scope: Scope, evaluate: Evaluate, *nodes: Node) -> bool:
     """Stop at the first false."""
-    return all(boolean("and", at, evaluate(node, scope)) for at, node in enumerate(nodes, 1))
+    return all(_truth("and", evaluate(node, scope)) for node in nodes)
 
 
 @lazy("or", 2, None)
 def or_(scope: Scope, evaluate: Evaluate, *nodes: Node) -> bool:
     """Stop at the first true."""
-    return any(boolean("or", at, evaluate(node, scope)) for at, node in enumerate(nodes, 1))
+    return any(_truth("or", evaluate(node, scope)) for node in nodes)
+
+
+def _truth(function: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ExpressionError(
+        f"The provided arguments for template language function '{function}' is not valid: all"
+        " arguments should be of type 'boolean'. Please see"
+        f" https://aka.ms/arm-functions#{function} for usage details."
+    )
 
 
 @pure("not", 1)
@@ -67,7 +77,7 @@ def are_equal(first: Any, second: Any) -> bool:
     if isinstance(first, bool) or isinstance(second, bool):
         return isinstance(first, bool) and isinstance(second, bool) and first is second
     if isinstance(first, (int, float)) and isinstance(second, (int, float)):
-        return first == second
+        return type(first) is type(second) and first == second
     if isinstance(first, list) and isinstance(second, list):
         left, right = cast("list[Any]", first), cast("list[Any]", second)
         return len(left) == len(right) and all(map(are_equal, left, right))
@@ -89,10 +99,14 @@ def _compare(function: str, first: Any, second: Any) -> int:
     elif _is_number(first) and _is_number(second):
         a, b = first, second
     else:
+        expected = "Integer" if _is_number(first) else "String"
+        place, value = (
+            ("second", second) if _is_number(first) or isinstance(first, str) else ("first", first)
+        )
         raise ExpressionError(
-            f"The template language function '{function}' expects two parameters of matching"
-            " types. The function was invoked with values of type"
-            f" '{type_name(first)}' and '{type_name(second)}' that do not match."
+            f"The template language function '{function}' expects its {place} parameter to be of"
+            f" type '{expected}'. The provided value is of type '{type_name(value)}'. Please see"
+            " https://aka.ms/arm-functions for usage details."
         )
     return (a > b) - (a < b)
 
@@ -142,6 +156,12 @@ def greater(first: Any, second: Any) -> bool:
 def greater_or_equals(first: Any, second: Any) -> bool:
     """First >= second."""
     return _compare("greaterOrEquals", first, second) >= 0
+
+
+@pure("fail", 1)
+def fail(message: Any) -> Any:
+    """Refuse the template with its own message."""
+    raise ExpressionError(text("fail", 1, message))
 
 
 @lazy("tryGet", 2, None)

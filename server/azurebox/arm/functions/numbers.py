@@ -48,7 +48,8 @@ def _divisor(function: str, value: Any) -> int:
     divisor = integer(function, 2, value)
     if divisor == 0:
         raise ExpressionError(
-            f"The template language function '{function}' must not have a divisor of zero."
+            f"The template language function '{function}' tried to divide by zero. Please see"
+            " https://aka.ms/arm-functions for usage details."
         )
     return divisor
 

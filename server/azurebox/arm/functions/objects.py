@@ -18,6 +18,11 @@ def create_object(*items: Any) -> dict[str, Any]:
             "The template language function 'createObject' expects an even number of parameters."
         )
     keys = [text("createObject", at * 2 + 1, key) for at, key in enumerate(items[::2])]
+    if len(set(keys)) < len(keys):
+        raise ExpressionError(
+            "The template language function 'createObject' has a property name more than once:"
+            f" '{', '.join(keys)}'."
+        )
     return dict(zip(keys, items[1::2], strict=True))
 
 
@@ -40,13 +45,24 @@ def union(*values: Any) -> Any:
 def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     result = dict(first)
     for key, value in second.items():
-        name = _spelling(result, key)
-        known = result.get(name)
+        known = result.get(_spelling(result, key))
+        if known is not None and value is None:
+            continue
         if isinstance(known, dict) and isinstance(value, dict):
-            result[name] = _merge(cast("dict[str, Any]", known), cast("dict[str, Any]", value))
-        else:
-            result[name] = value
+            value = _merge(cast("dict[str, Any]", known), cast("dict[str, Any]", value))
+        result = _with_member(result, key, value)
     return result
+
+
+def _with_member(members: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return the object with a member set, in the place of the one it replaces (any case)."""
+    old = _spelling(members, key)
+    if old == key:
+        return {**members, key: value}
+    return {
+        key if name == old else name: value if name == old else item
+        for name, item in members.items()
+    }
 
 
 def _spelling(members: dict[str, Any], key: str) -> str:
@@ -79,13 +95,13 @@ def intersection(*values: Any) -> Any:
 def items(value: Any) -> list[dict[str, Any]]:
     """Return [{key, value}, ...] ordered by key."""
     members = mapping("items", 1, value)
-    return [{"key": key, "value": members[key]} for key in sorted(members, key=str.lower)]
+    return [{"key": key, "value": members[key]} for key in sorted(members, key=str.upper)]
 
 
 @pure("objectKeys", 1)
 def object_keys(value: Any) -> list[str]:
     """Return the names of the properties, ordered."""
-    return sorted(mapping("objectKeys", 1, value), key=str.lower)
+    return sorted(mapping("objectKeys", 1, value), key=str.upper)
 
 
 @pure("shallowMerge", 1)

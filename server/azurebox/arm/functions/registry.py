@@ -22,7 +22,10 @@ def find_function(name: str) -> Function:
     if function is None and name.lower().startswith("list") and _list_family:
         function = _list_family[0](name)
     if function is None:
-        raise ExpressionError(f"The template function '{name}' is not valid.")
+        raise ExpressionError(
+            f"The template function '{name}' is not valid. Please see"
+            " https://aka.ms/arm-functions for usage details."
+        )
     return function
 
 
@@ -90,14 +93,14 @@ def check_count(name: str, arguments: tuple[Node, ...], minimum: int, maximum: i
         expected = (
             f"{minimum}"
             if minimum == maximum
-            else f"{minimum} to {maximum}"
+            else f"between {minimum} and {maximum}"
             if maximum is not None
             else f"at least {minimum}"
         )
         raise ExpressionError(
             f"Unable to evaluate template language function '{name}': function requires"
             f" {expected} argument(s) while {len(arguments)} were provided. Please see"
-            f" https://aka.ms/arm-functions#{name.lower()} for usage details."
+            f" https://aka.ms/arm-resource-functions/#{name.lower()} for usage details."
         )
 
 

@@ -46,9 +46,6 @@ def resource_id(scope: Scope, *arguments: Any) -> str:
     """Return the id of a resource: ([subscription,] [group,] type, names...)."""
     scopes, type, names = _split("resourceId", arguments, 2)
     path = typed_path("resourceId", type, names)
-    if type.lower() == "microsoft.resources/resourcegroups":
-        subscription = scopes[0] if scopes else scope.facts.subscription_id
-        return f"/subscriptions/{subscription}/resourceGroups/{names[0]}"
     if scope.facts.group is None and not scopes:
         return f"/subscriptions/{scope.facts.subscription_id}/providers/{path}"
     group = scopes[-1] if scopes else scope.facts.group_name

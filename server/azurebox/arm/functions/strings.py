@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, unquote_plus, urljoin
 
 from azurebox.arm.expressions import ExpressionError
 from azurebox.arm.functions.checks import array, integer, text, wrong_type
@@ -21,7 +21,11 @@ def format_(template: Any, *values: Any) -> str:
 @pure("join", 2)
 def join(items: Any, separator: Any) -> str:
     """Return the items' texts with the separator between them."""
-    return text("join", 2, separator).join(map(as_text, array("join", 1, items)))
+    texts = array("join", 1, items)
+    for item in texts:
+        if item is None or isinstance(item, (list, dict, float)):
+            raise wrong_type("join", 1, "Array of String, Integer or Boolean", cast("Any", item))
+    return text("join", 2, separator).join(map(as_text, texts))
 
 
 @pure("split", 2)
@@ -55,9 +59,9 @@ def replace(value: Any, old: Any, new: Any) -> str:
 
 
 def _simple_case(value: str, convert: str) -> str:
-    """Change letters one for one, as .NET's invariant culture does (the German sharp s stays)."""
+    """Change letters one for one, as .NET's invariant culture does: ß, ı and İ stay."""
     changed = ((char, getattr(char, convert)()) for char in value)
-    return "".join(new if len(new) == 1 else char for char, new in changed)
+    return "".join(new if len(new) == 1 and char not in "ıİ" else char for char, new in changed)
 
 
 @pure("toLower", 1)
@@ -82,7 +86,7 @@ def substring(value: Any, start: Any, *lengths: Any) -> str:
             "Unable to evaluate the template language function 'substring'. The index and length"
             " parameters must refer to a location within the string. The index parameter:"
             f" '{start}', the length parameter: '{count}', the length of the string parameter:"
-            f" '{len(value)}'. Please see https://aka.ms/arm-functions#substring for usage details."
+            f" '{len(value)}'. Please see https://aka.ms/arm-function-substring for usage details."
         )
     return value[start : start + count]
 
@@ -114,10 +118,10 @@ def pad_left(value: Any, width: Any, *fills: Any) -> str:
         raise wrong_type("padLeft", 1, "String or Integer", value)
     fill = text("padLeft", 3, fills[0]) if fills else " "
     width = integer("padLeft", 2, width)
-    if len(fill) != 1 or not 0 <= width <= 4096:
+    if len(fill) != 1 or not 1 <= width <= 4096:
         raise ExpressionError(
-            "The template language function 'padLeft' expects a width from 0 to 4096 and a single"
-            " character to fill with. Please see https://aka.ms/arm-functions#padleft for usage"
+            "The template language function 'padLeft' expects a width from 1 to 4096 and a single"
+            " character to fill with. Please see https://aka.ms/arm-function-padleft for usage"
             " details."
         )
     return as_text(value).rjust(width, fill)
@@ -126,7 +130,8 @@ def pad_left(value: Any, width: Any, *fills: Any) -> str:
 @pure("uri", 2)
 def uri(base: Any, relative: Any) -> str:
     """Resolve a relative address against a base."""
-    return urljoin(text("uri", 1, base), text("uri", 2, relative))
+    joined = urljoin(text("uri", 1, base), text("uri", 2, relative))
+    return quote(joined, safe="!#$%&'()*+,/:;=?@[]~")
 
 
 @pure("uriComponent", 1)
@@ -138,4 +143,4 @@ def uri_component(value: Any) -> str:
 @pure("uriComponentToString", 1)
 def uri_component_to_string(value: Any) -> str:
     """Undo uriComponent."""
-    return unquote(text("uriComponentToString", 1, value))
+    return unquote_plus(text("uriComponentToString", 1, value))

@@ -316,8 +316,8 @@ class DeploymentEngine:
             message = e.message.format_map(_AnyPlace())
             error: dict[str, Any] = {"code": e.code, "message": message}
             self._refuse(work, resource, begun, 400, error)
-        except ExpressionError as e:
-            refusal = resource.refusal(e)
+        except (ExpressionError, RuntimeOnly) as e:
+            refusal = resource.refusal(ExpressionError(str(e)))
             message = refusal.message.format_map(_AnyPlace())
             self._refuse(work, resource, begun, 400, {"code": refusal.code, "message": message})
         except _Failure as e:

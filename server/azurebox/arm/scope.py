@@ -129,6 +129,7 @@ class Scope:
     """All that an expression can see. A lambda or a copy loop sees a changed copy.
 
     `copies`: loop name in lower case -> index; "" is the innermost loop.
+    `symbols`: the template's resources by name, None while their own names are being made.
     `in_default`: the expression is a parameter's default, where newGuid and utcNow are allowed.
     """
 
@@ -136,7 +137,7 @@ class Scope:
     parameters: Names = _NO_PARAMETERS
     variables: Names = _NO_VARIABLES
     functions: Mapping[str, UserFunction] = field(default_factory=dict[str, UserFunction])
-    symbols: Mapping[str, Symbol] = field(default_factory=dict[str, Symbol])
+    symbols: Mapping[str, Symbol] | None = None
     groups_of_symbols: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict[str, tuple[str, ...]]
     )

@@ -367,6 +367,12 @@ def _check_expression(template: Template, text: str, path: str, section: str) ->
                 " https://aka.ms/arm-functions for usage details",
                 path,
             )
+        if section in ("variables", "functions") and _is_live(name):
+            raise validation_failed(
+                f"The template function '{node.name}' is not expected at this location. Please see"
+                " https://aka.ms/arm-functions for usage details",
+                path,
+            )
         known = names.get(name)
         if known and section != "functions" and node.arguments:
             argument = node.arguments[0]
@@ -380,6 +386,10 @@ def _check_expression(template: Template, text: str, path: str, section: str) ->
                     f" https://aka.ms/arm-syntax-{known[1]}s for usage details",
                     path,
                 )
+
+
+def _is_live(function: str) -> bool:
+    return function in ("reference", "references") or function.startswith("list")
 
 
 def _not_here(path: str) -> TemplateError:

@@ -7,7 +7,7 @@ from typing import Any
 from azurebox.arm.expressions import ExpressionError, Node
 from azurebox.arm.functions.checks import text
 from azurebox.arm.functions.registry import check_count, list_family, pure, scoped
-from azurebox.arm.scope import Evaluate, Function, Scope, Symbol
+from azurebox.arm.scope import Evaluate, Function, RuntimeOnly, Scope, Symbol
 
 
 def typed_path(function: str, type: str, names: tuple[str, ...]) -> str:
@@ -104,6 +104,8 @@ def reference(scope: Scope, target: Any, *arguments: Any) -> Any:
 @scoped("references", 1, 2)
 def references(scope: Scope, target: Any, *arguments: Any) -> list[Any]:
     """Return `reference` of each instance of a resource in a loop."""
+    if scope.symbols is None:
+        raise RuntimeOnly(target)
     names = scope.groups_of_symbols.get(text("references", 1, target).lower())
     if names is None:
         raise ExpressionError(f"The resource loop '{target}' is not defined in the template.")
@@ -128,6 +130,8 @@ def find_symbol(scope: Scope, target: str) -> Symbol | None:
     """Return the template's resource of a symbolic or (in an array template) plain name."""
     if target.startswith("/"):
         return None
+    if scope.symbols is None:
+        raise RuntimeOnly(target)
     symbol = scope.symbols.get(target.lower())
     if symbol is None:
         raise ExpressionError(

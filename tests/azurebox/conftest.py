@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from box_process import BoxProcess, Workspace
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+    """A cache of images that has the small one, so that no test waits for its pull."""
+    cache = tmp_path_factory.mktemp("cache")
+    command = [sys.executable, "-m", "azurebox", "pull", "python", "--cache", str(cache)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return cache
 
 
 @pytest.fixture(scope="module")

@@ -267,3 +267,12 @@ async def test_a_local_file_that_cannot_be_read_is_named(files, tmp_path):
         await files.write("f", tmp_path / "none")
     assert refused.value.code == "share.localUnreadable"
     assert str(tmp_path / "none") in refused.value.message
+
+
+async def test_asking_a_log_for_news_takes_one_request(service, files):
+    await files.write("log.txt", b"0123456789")
+    service.seen.clear()
+    assert await files.read("log.txt", 10, 1000) == b""
+    assert await files.read("log.txt", 4, 1000) == b"456789"
+    assert await files.read("none.txt", 0, 1000) is None
+    assert len(service.seen) == 3

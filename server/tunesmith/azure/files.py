@@ -129,6 +129,12 @@ class ShareFiles:
             if first is None:
                 return None
             content, size, etag = first
+            if not content:  # an empty file has no first byte to ask for
+                async with self._asking(path):
+                    found: Any = await file.get_file_properties()
+                if found.size:
+                    raise ShareError("share.changedWhileRead", path=path)
+                etag = str(found.etag)
             to.parent.mkdir(parents=True, exist_ok=True)
             temporary = to.with_name(f".{to.name}.{secrets.token_hex(4)}.part")
             try:
@@ -252,7 +258,8 @@ class ShareFiles:
     ) -> tuple[bytes, int, str] | None:
         """Fetch one range of at most 4 MiB, checked by MD5; return it with file size and ETag.
 
-        b"" when the range begins at or after the end; None when there is no such file.
+        b"" when the range begins at or after the end, and then size and ETag mean nothing; None
+        when there is no such file.
         """
         async with self._asking(path):
             try:
@@ -266,8 +273,7 @@ class ShareFiles:
             except HttpResponseError as e:
                 if e.status_code != 416:
                     raise
-                found = await file.get_file_properties()
-                return b"", int(found.size), str(found.etag)
+                return b"", start, ""
         total = str(got.properties.content_range or "").rpartition("/")[2]
         return content, int(total or len(content)), str(got.properties.etag)
 

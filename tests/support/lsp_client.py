@@ -35,10 +35,13 @@ class LspClient:
     _errors: asyncio.Task[bytes] | None = None
 
     @classmethod
-    async def start(cls, home: Path, *, command: list[str] | None = None) -> LspClient:
+    async def start(
+        cls, home: Path, *, cache: Path | None = None, command: list[str] | None = None
+    ) -> LspClient:
         command = command or [sys.executable, "-m", "tunesmith", "lsp"]
         env = os.environ | {
             "TUNESMITH_HOME": str(home),
+            "TUNESMITH_CACHE": str(cache or home / "cache"),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
         process = await asyncio.create_subprocess_exec(

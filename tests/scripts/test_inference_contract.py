@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
-from inference_share import RUN_ID, free_port, run_app, write_record
+from inference_share import INFERENCE, RUN_ID, free_port, run_app, write_record
 from run_contract import RefusedToServe, read_run
 
 
@@ -156,3 +159,19 @@ def test_a_broken_adapter_ends_the_app_with_a_sentence(share: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f"Run {RUN_ID} does not load" in done.stderr
+
+
+def test_the_app_imports_only_itself_and_its_requirements() -> None:
+    lines = (INFERENCE / "requirements.txt").read_text().splitlines()
+    named = {re.split(r"[=<>]", line)[0] for line in lines if line and not line.startswith("#")}
+    own = {file.stem for file in INFERENCE.glob("*.py")}
+    allowed = named | own | set(sys.stdlib_module_names) | {"starlette"}  # fastapi is built on it
+    for file in INFERENCE.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found = [node.module or ""]
+            else:
+                continue
+            assert {name.partition(".")[0] for name in found} <= allowed, file.name

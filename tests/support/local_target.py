@@ -19,7 +19,7 @@ COMMANDS = ['cd "${AZUREBOX_MOUNT:-/mount}"', "python3 finetuning/tiny_trainer.p
 def kill_azurebox(home, number=signal.SIGKILL):
     """Signal this session's own azurebox and wait until it is gone."""
     file = home / "azurebox" / "azurebox.json"
-    if not file.exists():
+    if not file.is_file():
         return
     pid = json.loads(file.read_text())["pid"]
     try:

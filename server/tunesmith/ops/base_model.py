@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
+from tunesmith.catalog import closest_names, find_model, models
 from tunesmith.core.errors import ProjectError
 from tunesmith.core.messages import text
 from tunesmith.core.ports import Files
@@ -30,12 +29,12 @@ class LocalModel:
     is_outside: bool
 
 
-def check_model(root: Path, model: str, known: Mapping[str, object]) -> LocalModel | None:
+def check_model(root: Path, model: str) -> LocalModel | None:
     """Return the local folder that `model` names; None for one that the job fetches itself.
 
-    `known`: the catalogue by name. Raises: ProjectError("project.modelMissing" | "project.modelUnknown").
+    Raises: ProjectError("project.modelMissing" | "project.modelUnknown").
     """
-    if model in known:
+    if any(model == listed.name for listed in models()):
         return None
     looks_local = model.startswith(("/", "./", "../", "~", "model-cache/")) or "\\" in model
     folder = (root / Path(model).expanduser()).resolve()
@@ -49,7 +48,8 @@ def check_model(root: Path, model: str, known: Mapping[str, object]) -> LocalMod
         raise ProjectError("project.modelMissing", model=model, folder=folder)
     if looks_local or _HUB_ID.fullmatch(model):
         return None
-    near = get_close_matches(model, list(known), n=3, cutoff=0.3) or sorted(known)[:3]
+    same = find_model(model)  # right but for its case, which the job does not forgive
+    near = [same.name] if same else closest_names(model) or [m.name for m in models()[:3]]
     raise ProjectError("project.modelUnknown", model=model, near=", ".join(near))
 
 

@@ -19,7 +19,6 @@ from tunesmith.core.run_config import FILE
 from tunesmith.core.run_request import inputs_of
 from tunesmith.ops.base_model import check_model
 from tunesmith.ops.dataset_file import check_dataset
-from tunesmith.ops.models import catalogue
 from tunesmith.ops.session import azurebox_home
 from tunesmith.workspace.project_folder import ProjectFolder, read_project
 
@@ -67,7 +66,7 @@ def _model_problems(project: ProjectFolder, model: str) -> list[Problem]:
     if not model:
         return []  # the config's own check has said so
     try:
-        check_model(project.root, model, catalogue())
+        check_model(project.root, model)
     except ProjectError as e:
         document = project.config.document
         place = document.position(("input_model", "model_path")) if document else None

@@ -15,7 +15,6 @@ from tunesmith.core.run_request import new_run_id
 from tunesmith.core.run_state import is_final, newest_attempt
 from tunesmith.core.runs import Comparison, LogPage, Run, RunList, RunStarted
 from tunesmith.core.size_text import size_text
-from tunesmith.ops.models import catalogue
 from tunesmith.ops.registry import ProjectParams, arg, operation
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ async def start(ctx: Context, p: Start) -> RunStarted:
             if p.dry_run:
                 return RunStarted(plan, False, await read_run(session, run_id))
         else:
-            frozen = run_start.prepare_inputs(session.project, catalogue())
+            frozen = run_start.prepare_inputs(session.project)
             commands = run_start.commands_of(session)
             pushed = await push(ctx, Push(project=p.project, target=p.target, dry_run=p.dry_run))
             plan = _start_plan(session, run_id, frozen, commands, pushed)

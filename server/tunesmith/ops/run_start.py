@@ -46,7 +46,7 @@ class FrozenInputs:
     model: LocalModel | None
 
 
-def prepare_inputs(project: ProjectFolder, known_models: Mapping[str, object]) -> FrozenInputs:
+def prepare_inputs(project: ProjectFolder) -> FrozenInputs:
     """Check everything a run reads, before anything is sent or paid for.
 
     Raises: ProjectError("project.configInvalid" | "project.modelUnknown" | "project.modelMissing"),
@@ -54,7 +54,7 @@ def prepare_inputs(project: ProjectFolder, known_models: Mapping[str, object]) -
     """
     refuse_config(project.config.problems)
     inputs = inputs_of(project.config.values)
-    model = check_model(project.root, inputs.model, known_models)
+    model = check_model(project.root, inputs.model)
     rows = 0
     for name in inputs.files:
         checked = _check_data(project.root, name, is_questions=name != inputs.dataset)

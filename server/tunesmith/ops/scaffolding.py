@@ -17,7 +17,6 @@ from tunesmith.core.run_config import FILE, SCHEMA_FILE
 from tunesmith.core.run_request import model_of
 from tunesmith.ops.base_model import check_model
 from tunesmith.ops.dataset_file import check_dataset
-from tunesmith.ops.models import catalogue
 from tunesmith.ops.refusals import refuse_dataset
 from tunesmith.workspace.assets import assets_folder
 from tunesmith.workspace.project_folder import read_json
@@ -72,7 +71,7 @@ def _form_edits(values: Mapping[str, str]) -> list[Edit]:
 
 def _model(model: str) -> str:
     """Return the model as the config names it: a folder by its full path, checked to be a model."""
-    local = check_model(Path.cwd(), model, catalogue())
+    local = check_model(Path.cwd(), model)
     return str(local.folder) if local else model
 
 

@@ -262,6 +262,56 @@ def test_on_a_terminal_it_does_not_ask_when_nothing_changes(
     assert bench.run("share", "push").code == 0
 
 
+# The form of a new project.
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: list[str]) -> None:
+    from dataclasses import replace
+
+    from tunesmith.cli import terminal
+
+    opened = terminal.open_terminal
+    monkeypatch.setattr(terminal, "open_terminal", lambda: replace(opened(), is_interactive=True))
+    monkeypatch.setattr("builtins.input", lambda *_: typed.pop(0))
+
+
+def test_a_new_project_is_asked_for_and_a_bad_value_is_asked_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    on_a_terminal(monkeypatch, ["", "here", "", "many", "0", "2", ""])
+    bench.answer("project/create", lambda ctx, p: CreatedProject(p.folder, "p", "m", 3))
+    ended = bench.run("project", "create")
+    assert ended.code == 0
+    params = bench.calls[0][1]
+    assert (params.folder, params.values) == ("here", {"epochs": "2"})
+    assert "more than 0" in " ".join(ended.err.split())
+    assert "smollm2-135m-instruct" in ended.err
+
+
+def test_nothing_is_asked_with_yes_or_when_settings_were_given(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    on_a_terminal(monkeypatch, [])
+    bench.answer("project/create", lambda ctx, p: CreatedProject(p.folder, "p", "m", 3))
+    assert bench.run("project", "create", "here", "-y").code == 0
+    assert bench.run("project", "create", "here", "--set", "epochs=1").code == 0
+
+
+def test_every_form_field_has_a_label_a_help_and_limits():
+    from tunesmith.cli.form import form_fields
+
+    fields = form_fields()
+    assert [field.name for field in fields if field.is_asked] == [
+        "model",
+        "epochs",
+        "learning_rate",
+    ]
+    for field in fields:
+        assert field.label and field.label != field.name, field
+        assert field.help.endswith("."), field
+        assert field.limits.get("type"), field
+
+
 # For scripts.
 
 

@@ -6,10 +6,14 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from tunesmith import __version__
 from tunesmith.cli import exit_codes
 from tunesmith.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from tunesmith.cli.terminal import Terminal
 
 _SHARED = ("--json", "-y", "--yes", "-v", "--verbose")
 _TOP = ("demo", "doctor", "lsp")
@@ -98,18 +102,40 @@ def _run_operation(noun: str, words: list[str]) -> int:
 
     given, shared, wants_help = parse(operation, words)
     if wants_help:
-        sys.stdout.write(operation_help(operation))
+        sys.stdout.write(operation_help(operation, _form_rows(name)))
         return exit_codes.OK
-    missing = [flag for flag in flags_of(operation) if flag.required and flag.field not in given]
-    if missing:
-        needs = ", ".join(flag.field.upper() for flag in missing)
-        raise UsageError(f"{needs} is missing", f"tunesmith {name.replace('/', ' ')}")
-
     _set_up_logging(shared.verbose)
     from tunesmith.cli.execute import execute
     from tunesmith.cli.terminal import open_terminal
 
-    return execute(operation, operation.params(**given), open_terminal(), shared)
+    terminal = open_terminal()
+    if name == "project/create" and terminal.is_interactive and not (shared.yes or shared.json):
+        given = _asked(given, terminal)
+    missing = [flag for flag in flags_of(operation) if flag.required and flag.field not in given]
+    if missing:
+        needs = ", ".join(flag.field.upper() for flag in missing)
+        raise UsageError(f"{needs} is missing", f"tunesmith {name.replace('/', ' ')}")
+    return execute(operation, operation.params(**given), terminal, shared)
+
+
+def _form_rows(name: str) -> list[tuple[str, str]]:
+    if name != "project/create":
+        return []
+    from tunesmith.cli.form import form_fields
+
+    return [(field.name, f"{field.label} [{field.default}]") for field in form_fields()]
+
+
+def _asked(given: dict[str, Any], terminal: Terminal) -> dict[str, Any]:
+    """Fill in a new project's form: the folder if it is missing, the rest if nothing was given."""
+    from tunesmith.cli.form import ask_fields, ask_folder
+
+    full = dict(given)
+    if "folder" not in full:
+        full["folder"] = ask_folder(terminal)
+    if not full.keys() & {"model", "dataset", "values"}:
+        full["values"] = ask_fields(terminal)
+    return full
 
 
 def _meant(word: str, known: Sequence[str]) -> str:

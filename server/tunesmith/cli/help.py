@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 
 from tunesmith import __version__
 from tunesmith.cli.commands import commands
@@ -77,15 +78,22 @@ def noun_help(noun: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def operation_help(operation: Operation) -> str:
-    """`tunesmith run start --help`."""
+def operation_help(operation: Operation, form: Sequence[tuple[str, str]] = ()) -> str:
+    """`tunesmith run start --help`; `form` lists names and labels for --set."""
     flags = flags_of(operation)
     rows = [flag for flag in flags if flag.positional]
     options = [flag for flag in flags if not flag.positional]
-    return command_help(operation.name.replace("/", " "), operation.summary, rows, options)
+    name = operation.name.replace("/", " ")
+    return command_help(name, operation.summary, rows, options, form)
 
 
-def command_help(command: str, summary: str, rows: list[Flag], options: list[Flag]) -> str:
+def command_help(
+    command: str,
+    summary: str,
+    rows: list[Flag],
+    options: list[Flag],
+    form: Sequence[tuple[str, str]] = (),
+) -> str:
     """The help of one command; `rows` are its positional arguments."""
     ink = _Ink()
     words = [flag.field.upper() if flag.required else f"[{flag.field.upper()}]" for flag in rows]
@@ -100,6 +108,9 @@ def command_help(command: str, summary: str, rows: list[Flag], options: list[Fla
     if options:
         lines += ["", ink.head(text("cli.help.options"))]
         lines += [_row(ink, _names(flag), _about(flag)) for flag in options]
+    if form:
+        lines += ["", ink.head(text("cli.form.fields"))]
+        lines += [_row(ink, name, label) for name, label in form]
     lines += ["", *_everywhere(ink)]
     return "\n".join(lines) + "\n"
 

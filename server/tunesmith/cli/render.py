@@ -67,7 +67,8 @@ def show(terminal: Terminal, name: str, params: Any, result: Any) -> None:
 
 def _next(out: Console, *lines: str) -> None:
     for line in lines:
-        out.print(Text.assemble(("  " + text("cli.next") + " ", "hint"), (line, "accent")))
+        words = Text.assemble(("  " + text("cli.next") + " ", "hint"), (line, "accent"))
+        out.print(words, soft_wrap=True)
 
 
 def _show_started(out: Console, result: RunStarted) -> None:
@@ -85,7 +86,8 @@ def _show_infra_result(out: Console, result: InfraResult) -> None:
     if rows:
         out.print(facts(rows))
     if result.portal_url:
-        _next(out, result.portal_url)
+        words = Text.assemble((text("cli.infra.page") + " ", "hint"), (result.portal_url, "accent"))
+        out.print(words, soft_wrap=True)
 
 
 def _show_infra_status(out: Console, status: InfraStatus) -> None:

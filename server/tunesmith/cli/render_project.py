@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -18,10 +19,17 @@ PROBLEMS_SHOWN = 40
 
 def show_created(out: Console, created: CreatedProject) -> None:
     """A new project, and what to do in it."""
-    out.print(Text(text("cli.project.created", folder=created.folder, files=created.files), "good"))
+    folder = _short(created.folder)
+    out.print(Text(text("cli.project.created", folder=folder, files=created.files), "good"))
     out.print(facts([("Base model", created.model)]))
-    for line in (f"cd {created.folder}", "tunesmith project check", "tunesmith infra apply"):
+    for line in (f"cd {folder}", "tunesmith project check", "tunesmith infra apply"):
         out.print(Text.assemble(("  " + text("cli.next") + " ", "hint"), (line, "accent")))
+
+
+def _short(folder: str) -> str:
+    """The folder as one would type it from here."""
+    here = Path(folder)
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else folder
 
 
 def show_project(out: Console, project: Project) -> None:

@@ -217,7 +217,7 @@ async def test_a_lost_connection_leaves_whole_files_and_the_next_push_ends_it(wo
     world.write("big.bin", os.urandom(9 * MIB))
     before = {}
     dice = random.Random(7)
-    for _ in range(4):
+    for _ in range(3):
         count, limit = 0, dice.randrange(2, 40)
 
         async def cut(request: web.Request, limit=limit):
@@ -271,7 +271,7 @@ async def test_a_push_killed_at_any_moment_is_gone_on_with(world):
     for n in range(60):
         world.write(f"d{n % 5}/f{n}", os.urandom(700 + n))
     before, killed, duration_s = {}, 0, 0.5
-    for _ in range(4):
+    for _ in range(3):
         started = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",

@@ -48,7 +48,7 @@ class ShareConnection:
 
     @asynccontextmanager
     async def asking(self, path: str) -> AsyncGenerator[None]:
-        """Wait for a turn; what goes wrong inside the block is told as a ShareError about `path`."""
+        """Wait for a turn; what goes wrong inside is told as a ShareError about `path`."""
         async with self._gate:
             with share_told(self.share, path):
                 yield

@@ -1,7 +1,7 @@
 """A real local target for all tests of a session: azurebox as its own process, jobs as processes.
 
-The jobs run in azurebox's bare Python image with `tiny_trainer.py` as their command, which keeps the
-contract of a trainer without training.
+The jobs run in azurebox's bare Python image with `tiny_trainer.py` as their command, which keeps
+the contract of a trainer without training.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ async def test_an_endpoint_from_deploy_to_stop(ctx, project, places, monkeypatch
 
 
 def assert_nowhere(key, project, home):
-    """No file of the project and no log has the key; azurebox's own database does, as Azure would."""
+    """No file of the project and no log has the key; azurebox's own database does, as Azure's."""
     assert key
     for root in (project, home):
         for file in root.rglob("*"):

@@ -1,4 +1,4 @@
-"""Projects for tests on the local target, whose jobs run `tiny_trainer.py` in a bare Python image."""
+"""Projects for tests on the local target; their jobs run `tiny_trainer.py` in a bare image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps an inference app's contract without a model: /health, /auth/links, the key, the run it serves."""
+"""Keeps an inference app's contract without a model: /health, /auth/links, the key, the run."""
 
 from __future__ import annotations
 

@@ -22,8 +22,7 @@ def sentences():
         if file.name == "files_port.py":
             continue  # names codes in its contract only
         content = file.read_text("utf-8")
-        for key in KEY.findall(content):
-            yield key
+        yield from KEY.findall(content)
         for code in ERROR.findall(content):
             yield from (f"errors.{code}.message", f"errors.{code}.hint")
 

@@ -1,1 +1,1 @@
-"""The ports on the Azure SDKs; the one package that imports them."""
+"""The ports on the Azure SDKs; the only package that imports one. Also starts the local target."""

@@ -1,4 +1,4 @@
-"""The local target's process: found, started, asked for its images. Never imported, always a command.
+"""The local target's process: found, started, asked for its images. A command, never an import.
 
 azurebox outlives whoever started it; one serves all of this user's terminals and editors.
 """

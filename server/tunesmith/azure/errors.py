@@ -102,7 +102,7 @@ def _innermost(e: HttpResponseError) -> tuple[str, str]:
 
 
 def _body(e: HttpResponseError) -> Any:
-    """Return the answer's error object: a refusal's, or the one inside a failed operation's status."""
+    """Return an answer's error object: a refusal's, or the one in a failed operation's status."""
     try:
         body = cast(Any, e.response).json()
     except Exception:  # there may be no body, or it is unread, empty or no JSON

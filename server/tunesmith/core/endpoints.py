@@ -10,7 +10,7 @@ from tunesmith.core.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The inference app. `url` has scheme and port and no trailing slash; empty when there is none."""
+    """The inference app. `url` has scheme and port, no trailing slash; "" when there is none."""
 
     name: str
     state: Literal["absent", "waiting", "starting", "healthy", "unhealthy", "stopped"]

@@ -1,4 +1,4 @@
-"""One error tree. What a front shows of an error is its message, hint and fix, told apart by `code`.
+"""One error tree. A front shows of an error its message, hint and fix, told apart by `code`.
 
 TunesmithError
 ├── ProjectError    project.*   the project folder and its files

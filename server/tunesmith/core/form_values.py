@@ -21,11 +21,11 @@ _RULES = {
     "pattern": "matching",
     "minLength": "no shorter than",
 }
-"""The limits of a schema that a form shows, with the words for those that are a number or pattern."""
+"""The limits of a schema that a form shows, with words for those that are a number or pattern."""
 
 
 def field_schema(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what limits a field: itself where it says its type, else the run config's own schema."""
+    """Return what limits a field: itself where it says its type, else the run config's schema."""
     if field.get("type"):
         return field
     node: Any = schema

@@ -26,7 +26,7 @@ KEYS: Mapping[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """Names of what is provisioned, out of a filled config file. Fields that a kind lacks are ""."""
+    """Names of what is provisioned, out of a filled config file; "" for what a kind lacks."""
 
     subscription: str
     group: str

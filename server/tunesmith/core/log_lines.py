@@ -29,10 +29,10 @@ def parse_event(line: str) -> Event | None:
 
 @dataclass(slots=True)
 class LineCutter:
-    """Turns bytes into lines without escape codes. A progress bar's "\\r" leaves its last state.
+    """Turns bytes into lines without escape codes. A progress bar leaves its last state.
 
     `cursor`: the offset behind the last whole line given out, from where a reader can go on. A line
-    is decoded once it is whole, so a character cut in the middle is never spoilt. A line longer than
+    is decoded once it is whole, so no character cut in the middle is spoilt; one longer than
     256 KiB is given out in pieces.
     """
 

@@ -1,7 +1,7 @@
 """The ports: what operations need of a cloud, whoever implements it (`tunesmith.azure` does).
 
 Every method may be called concurrently. All of them raise `TargetError("target.unreachable")`,
-`AuthError("auth.required" | "auth.forbidden")` and `InfraError("infra.refused")`; what else a method
+`AuthError("auth.required" | "auth.forbidden")` and `InfraError("infra.refused")`; what else one
 raises stands in its docstring. Cancelling a call stops waiting for the answer and nothing else.
 """
 
@@ -52,7 +52,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A finished deployment. `outputs` by upper-case name: ARM lowers the first letter of a name."""
+    """A finished deployment. `outputs` by the template's names, whose first letter ARM lowers."""
 
     name: str
     state: str
@@ -97,7 +97,7 @@ class Provisioner(Protocol):
         ...
 
     async def deployed(self, group: str, name: str) -> Deployed | None:
-        """Return the newest deployment of that name, whatever its state; None when there is none."""
+        """Return the newest deployment of that name in whatever state; None: there is none."""
         ...
 
     async def resources(self, group: str) -> tuple[Mapping[str, Any], ...]:
@@ -162,7 +162,7 @@ class Runner(Protocol):
         ...
 
     async def stop(self, job: str, execution: str) -> None:
-        """Ask an execution to end: SIGTERM to its first process. One that is over stays as it is."""
+        """Ask an execution to end: SIGTERM to its first process. One that is over stays so."""
         ...
 
     async def replicas(self, job: str, execution: str) -> tuple[Replica, ...]:
@@ -196,7 +196,7 @@ class Hosting(Protocol):
         ...
 
     async def secret(self, name: str, secret: str) -> str | None:
-        """Return a secret's value for use at once; it is never stored. None: no app or no secret."""
+        """Return a secret's value, for use at once, never stored. None: no app or no secret."""
         ...
 
     async def start(self, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`file` is relative to the project; `line` and `column` count from 1, 0 means the whole file."""
+    """`file` is relative to the project; `line` and `column` count from 1, 0: the whole file."""
 
     file: str
     line: int

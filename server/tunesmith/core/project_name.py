@@ -14,6 +14,6 @@ def project_name(folder_name: str) -> str:
 
 
 def resource_group_name(project: str, project_id: str, *, is_taken: bool = False) -> str:
-    """Return the default resource group. `is_taken`: another project of that name has the plain one."""
+    """Return the default resource group. `is_taken`: another project has the plain name."""
     plain = f"tunesmith-{project}"
     return f"{plain}-{project_id[:6]}" if is_taken and project_id else plain

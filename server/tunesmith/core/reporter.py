@@ -39,10 +39,21 @@ class Event:
 class Reporter(Protocol):
     """Receives an operation's news, in order, on the event loop's thread. Must not block."""
 
-    def step(self, step: Step) -> None: ...
-    def log(self, line: LogLine) -> None: ...
-    def event(self, event: Event) -> None: ...
-    def warn(self, message: str) -> None: ...
+    def step(self, step: Step) -> None:
+        """Where the work is now; replaces the step before."""
+        ...
+
+    def log(self, line: LogLine) -> None:
+        """One line of a log."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """What a run said of itself."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """A sentence that the user should see, beside the result."""
+        ...
 
 
 @dataclass(slots=True)
@@ -55,13 +66,17 @@ class RecordingReporter:
     warnings: list[str] = field(default_factory=list[str])
 
     def step(self, step: Step) -> None:
+        """Keep it."""
         self.steps.append(step)
 
     def log(self, line: LogLine) -> None:
+        """Keep it."""
         self.lines.append(line)
 
     def event(self, event: Event) -> None:
+        """Keep it."""
         self.events.append(event)
 
     def warn(self, message: str) -> None:
+        """Keep it."""
         self.warnings.append(message)

@@ -1,7 +1,7 @@
 """The run config, finetuning/olive-config.json: its problems, by the one table of keys beside it.
 
-The table is olive-config.schema.json. Olive and the trainer read the same file in the container; what
-is found here is what they would stumble over there, minutes and money later.
+The table is olive-config.schema.json. Olive and the trainer read the same file in the container;
+what is found here is what they would stumble over there, minutes and money later.
 """
 
 from __future__ import annotations

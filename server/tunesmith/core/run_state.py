@@ -1,7 +1,7 @@
 """What a run's state is: a pure function of its request, its run.json, its attempts and ARM's view.
 
 Every file may be missing or old, ARM may have forgotten an execution, and any process may have been
-killed without a word. The rule that follows: "running" is said only while ARM holds the run's newest
+killed without a word. The rule that follows: "running" is said only while ARM holds the newest
 execution to be alive, so no SIGKILL leaves a run running for ever.
 """
 
@@ -27,7 +27,7 @@ EXIT_STOPPED = 75
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """attempts/<n>.json and attempts/<n>.end.json. `end` is None while it runs or after a SIGKILL."""
+    """attempts/<n>.json and attempts/<n>.end.json. `end`: None while it runs or after SIGKILL."""
 
     number: int
     start: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """What a run's folder says, files as parsed JSON; None for one that is missing or unreadable."""
+    """What a run's folder says, files as parsed JSON; None for one missing or unreadable."""
 
     id: str
     request: Mapping[str, Any] | None
@@ -45,7 +45,7 @@ class RunFiles:
 
 
 def run_of(files: RunFiles, executions: Sequence[Execution], now: datetime) -> Run:
-    """Put a run together. `executions`: those of this run, in any order; others are not looked at."""
+    """Put a run together. `executions`: the job's, in any order; other runs' are not looked at."""
     mine = sorted(
         (e for e in executions if is_execution_of(e, files.id)), key=lambda e: attempt_of(e)
     )

@@ -1,4 +1,4 @@
-"""Where things run. A target is data: `local` and `azure` differ in one CloudProfile and nowhere else."""
+"""Where things run. A target is data: `local` and `azure` differ in one CloudProfile only."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def locked_files(lock: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_lock(lock: Mapping[str, Any], contents: Mapping[str, bytes], kind: Kind) -> LockCheck:
-    """Compare files with the lock. `contents`: every .bicep below infra/provision and the kind's JSON.
+    """Compare files with the lock. `contents`: each .bicep below infra/provision, the kind's JSON.
 
     The other kind's main file does not count; a module counts for both.
     """

@@ -1,4 +1,4 @@
-"""How a run gets served: the app provisioned with the run's id, then waited for until it answers."""
+"""How a run gets served: the app provisioned with the run's id, then waited for till it answers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ async def plan_deploy(session: Session, run_id: str | None) -> PreparedDeploy:
 async def apply_deploy(session: Session, prepared: PreparedDeploy) -> Endpoint:
     """Push the app's code, deploy, start it if it was stopped, wait until it answers for this run.
 
-    Cancelled, the app goes on starting. Raises: EndpointError("endpoint.unhealthy" | "endpoint.slow").
+    Cancelled, the app goes on starting.
+    Raises: EndpointError("endpoint.unhealthy" | "endpoint.slow").
     """
     from tunesmith.ops.registry import ProjectParams
     from tunesmith.ops.share import Push, push

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GIB = 1024**3
 DISK_WANTED_BYTES = 8 * GIB
-"""Both images (about 5 GiB unpacked with the CPU build of torch), a model and a run's checkpoints."""
+"""Both images (about 5 GiB with the CPU build of torch), a model and a run's checkpoints."""
 MEMORY_WANTED_BYTES = 3 * GIB
 """Peak of a fine-tuning of the bundled 135M model, with the desktop beside it."""
 
@@ -58,9 +58,6 @@ def _system() -> Finding:
 
 def _python() -> Finding:
     version = platform.python_version()
-    if sys.version_info < (3, 11):
-        fix = "sudo apt-get install -y python3.11 python3.11-venv"
-        return Finding("python", "error", text("doctor.pythonOld", version=version), fix)
     try:
         import ensurepip as _  # noqa: F401
     except ImportError:

@@ -76,7 +76,6 @@ async def prepare_local(ctx: Context) -> TargetStatus:
 
 
 def _sizes(images: list[ImageStatus]) -> str:
-    return ", ".join(
-        f"{i.name} ({size_text(i.download_bytes) if i.download_bytes else text('target.sizeUnknown')})"
-        for i in images
-    )
+    unknown = text("target.sizeUnknown")
+    sizes = [size_text(i.download_bytes) if i.download_bytes else unknown for i in images]
+    return ", ".join(f"{i.name} ({size})" for i, size in zip(images, sizes, strict=True))

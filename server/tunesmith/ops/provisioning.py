@@ -1,4 +1,4 @@
-"""How a project is provisioned: the compiled template, its values, the plan, then the deployment."""
+"""How a project is provisioned: compiled template, its values, the plan, then the deployment."""
 
 from __future__ import annotations
 

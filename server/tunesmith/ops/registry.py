@@ -1,4 +1,4 @@
-"""An operation is declared once, here, and reached from the CLI, the language server and tests alike."""
+"""An operation is declared once and reached from the CLI, the language server and tests alike."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def operation(
     confirm: bool = False,
     still_running: str = "",
 ) -> Callable[[Callable[[Context, P], Awaitable[R]]], Callable[[Context, P], Awaitable[R]]]:
-    """Register an async function as the operation `name`; its docstring's first line is the summary."""
+    """Register an async function as the operation `name`; its docstring starts with the summary."""
 
     def register(
         function: Callable[[Context, P], Awaitable[R]],

@@ -1,4 +1,4 @@
-"""How base and tuned model are compared: one more execution in the run's folder, its answer sheet read."""
+"""How base and tuned model are compared: one more execution, whose answer sheet is read."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ launcher ends a doubled execution at once, so taking over too early costs second
 
 @dataclass(frozen=True, slots=True)
 class FrozenInputs:
-    """What goes to runs/<id>/inputs/, checked on this machine. `contents`: bytes or a local file."""
+    """What goes to runs/<id>/inputs/, checked here. `contents`: bytes or a local file."""
 
     inputs: Inputs
     contents: Mapping[str, bytes | Path]

@@ -44,7 +44,7 @@ class Session:
     def provisioned(self, kind: Kind = "finetuning") -> Provisioned:
         """Return the names that `kind` was provisioned under.
 
-        Raises: InfraError("infra.missing"), InfraError("infra.otherTarget") when infra/*.config.json
+        Raises: InfraError("infra.missing" | "infra.otherTarget"), the latter when the config file
         names another subscription than this target's.
         """
         found = self.project.provisioned(kind)

@@ -1,1 +1,1 @@
-"""The project folder on this disk: read, made and written. No cloud, no sentence of its own decided."""
+"""The project folder on this disk: read, made and written. It knows no cloud."""

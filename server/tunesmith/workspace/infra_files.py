@@ -67,7 +67,7 @@ def load_template(root: Path, kind: Kind) -> TemplateFiles:
 
 
 def find_bicep() -> Path | None:
-    """Return a Bicep compiler: BICEP, the PATH, the Azure CLI's copy, then one beside a checkout."""
+    """Return a Bicep compiler: BICEP, the PATH, the Azure CLI's, then one beside a checkout."""
     named = os.environ.get("BICEP")
     on_path = shutil.which("bicep")
     program = "bicep.exe" if sys.platform == "win32" else "bicep"

@@ -25,7 +25,7 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def text(key: str, /, **values: object) -> str:
-    """Return the sentence of `key` ("run.started", "errors.run.unknown.hint") with `values` filled in.
+    """Return the sentence of `key`, such as "errors.run.unknown.hint", with `values` filled in.
 
     Raises: KeyError for a key that no catalogue has, a bug of ours.
     """

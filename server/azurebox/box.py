@@ -34,7 +34,8 @@ from azurebox.providers.common import JsonObject
 from azurebox.providers.environments import Environments, EnvironmentStorages
 from azurebox.providers.executions import Executions
 from azurebox.providers.insights import Workspaces
-from azurebox.providers.jobs import JobExecutions, JobReplicas, Jobs
+from azurebox.providers.job_executions import JobExecutions, JobReplicas
+from azurebox.providers.jobs import Jobs
 from azurebox.providers.log_streams import LogStreams
 from azurebox.providers.log_tokens import LogTokens
 from azurebox.providers.registry import ProviderTable

@@ -6,8 +6,8 @@ from typing import cast
 
 from azurebox.errors import ArmError
 from azurebox.providers.addresses import Addresses
-from azurebox.providers.base import Accepted
 from azurebox.providers.common import JsonObject, items, require, section, view
+from azurebox.providers.read_only import ReadOnly
 from azurebox.providers.replicas import replica_view
 from azurebox.providers.revisions import REVISION, Revisions
 from azurebox.resource_id import ResourceId
@@ -17,26 +17,15 @@ from azurebox.store import Resource, ResourceStore
 _SHOWN_TYPE = "Microsoft.App/containerapps/revisions"
 
 
-class AppRevisions:
+class AppRevisions(ReadOnly):
     """Revisions: read, activated, deactivated, restarted."""
 
     type = REVISION
+    made_by = "changing the app"
 
     def __init__(self, store: ResourceStore, revisions: Revisions) -> None:
         self._store = store
         self._revisions = revisions
-
-    async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
-        """Refused."""
-        raise _read_only()
-
-    async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
-        """Refused."""
-        raise _read_only()
-
-    async def delete(self, id: ResourceId, api_version: str) -> Accepted:
-        """Refused."""
-        raise _read_only()
 
     def get(self, id: ResourceId, api_version: str) -> JsonObject | None:
         """Return the revision."""
@@ -87,27 +76,16 @@ class AppRevisions:
         }
 
 
-class AppReplicas:
+class AppReplicas(ReadOnly):
     """.../revisions/replicas: one for each revision that is active."""
 
     type = f"{REVISION}/replicas"
+    made_by = "changing the app"
 
     def __init__(self, store: ResourceStore, revisions: Revisions, addresses: Addresses) -> None:
         self._store = store
         self._revisions = revisions
         self._addresses = addresses
-
-    async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
-        """Refused."""
-        raise _read_only()
-
-    async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
-        """Refused."""
-        raise _read_only()
-
-    async def delete(self, id: ResourceId, api_version: str) -> Accepted:
-        """Refused."""
-        raise _read_only()
 
     def get(self, id: ResourceId, api_version: str) -> JsonObject | None:
         """Return one replica."""
@@ -144,7 +122,3 @@ class AppReplicas:
     ) -> None:
         """None is known."""
         raise ArmError(501, "NotImplemented", f"azurebox does not know the action {action}.")
-
-
-def _read_only() -> ArmError:
-    return ArmError(405, "HttpMethodNotAllowed", "Revisions are made by changing the app.")

@@ -34,7 +34,7 @@ FAILED_AFTER = 5
 # How many inactive revisions are kept, with the log of their last container.
 KEPT_INACTIVE = 10
 # The service's own: doubled each time, at most five minutes. Ours starts lower.
-BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 30.0, 60.0, 120.0, 300.0)
+BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 30.0, 60.0, 120.0, 300.0)
 GRACE_S = 30.0
 PROBE_EVERY_S = 0.25
 

@@ -72,7 +72,7 @@ def ask_fields(terminal: Terminal) -> dict[str, str]:
             try:
                 parse_value(field.name, typed, field.limits)
             except ProjectError as error:
-                terminal.err.print(Text(error.message, "bad"))
+                terminal.err.print(Text(f"{error.message}. {error.hint}", "bad"))
                 continue
             answers[field.name] = typed
             break

@@ -204,6 +204,19 @@ async def test_what_if_tells_create_modify_nochange_and_ignore_apart(box):
     assert len(box.providers.log) == before
 
 
+async def test_what_if_takes_a_provider_that_misses_the_parent_for_nothing_there(box):
+    thing = box.providers.of("Tiny.Test/things")
+
+    def no_parent(id, api_version):
+        raise ArmError(404, "ParentResourceNotFound", "no")
+
+    thing.get = no_parent
+    body = deployment(make_template({"a": make_thing("a")}))
+    answer = await box.call("POST", f"{ONE}/whatIf", body)
+    result = await (await box.call("GET", answer.headers["Location"])).json()
+    assert [c["changeType"] for c in result["properties"]["changes"]] == ["Create"]
+
+
 async def test_group_is_created_updated_and_found_in_any_case(box):
     path = "/subscriptions/s1/resourcegroups/Other"
     answer = await box.call("PUT", path, {"location": "West US", "tags": {"a": "b"}})
@@ -219,7 +232,9 @@ async def test_group_is_created_updated_and_found_in_any_case(box):
     assert (await box.call("PUT", path.lower(), {"location": "westus"})).status == 200
     patched = await box.call("PATCH", path, {"tags": {"c": "d"}})
     assert (await patched.json())["tags"] == {"c": "d"}
-    assert (await box.call("HEAD", path.replace("resourcegroups/Other", "RESOURCEGROUPS/OTHER"))).status == 204
+    assert (
+        await box.call("HEAD", path.replace("resourcegroups/Other", "RESOURCEGROUPS/OTHER"))
+    ).status == 204
     listed = await (await box.call("GET", "/subscriptions/s1/resourcegroups")).json()
     assert [g["name"] for g in listed["value"]] == ["g1", "Other"]
     tagged = "/subscriptions/s1/resourcegroups?$filter=tagName eq 'c'"

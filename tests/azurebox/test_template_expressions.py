@@ -83,6 +83,7 @@ def test_text_is_read_as_arm_reads_it(text, value):
         ("resourceId('Microsoft.App/jobs','x','y')", "requires '1' resource name argument(s)"),
         ("map(createArray(1), 2)", "expects a lambda"),
         ("lambdaVariables('x')", "The lambda variable 'x' is not found"),
+        ("union(createObject('a','x'),createObject('a',createArray()))", "'String' and 'Array'"),
         ("string(null())", "type 'Null'"),
         ("createObject('a')", "even number of parameters"),
     ],

@@ -231,25 +231,14 @@ def test_random_expressions_mean_what_they_mean_to_arm(bicep, expressions):
         assert json.dumps(mine) == json.dumps(theirs), expression
 
 
+# Where the two are most likely to part; each costs a call.
 REFUSED = [
-    "substring('abc',1,5)",
-    "createObject('a',1).b",
-    "createArray(1)[1]",
-    "int('1.5')",
-    "bool('1')",
     "string(null())",
     "concat('a',null())",
-    "concat('a',createArray())",
-    "first(1)",
-    "add('1',1)",
-    "range(1,-1)",
     "createObject('a',1,'a',2)",
-    "padLeft('a',0)",
     "max(createArray(1),2)",
-    "less('a',1)",
-    "json('{')",
     "toObject(createArray('a','a'),lambda('x',lambdaVariables('x')))",
-    "nosuch('a')",
+    "union(createObject('a','x'),createObject('a',createArray(1)))",
 ]
 
 

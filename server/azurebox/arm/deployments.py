@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from azurebox.arm.engine import Cloud, DeploymentEngine, describe
+from azurebox.arm.description import describe
+from azurebox.arm.engine import Cloud, DeploymentEngine
 from azurebox.arm.group_routes import GroupRoutes
-from azurebox.arm.plan import DeploymentPlan, PlannedResource
+from azurebox.arm.plan import DeploymentPlan
+from azurebox.arm.planned import PlannedResource
 from azurebox.arm.records import DEPLOYMENT_TYPE, Deployments, Groups, show_deployment
 from azurebox.arm.requests import Body, OperationResults, Router, link, read_body
 from azurebox.arm.whatif import compare_plan
@@ -141,7 +143,7 @@ class ResourcesApi:
             return plan, self._engine.validated(plan)
 
         plan, ids = body.checked(check)
-        shown = describe(plan, properties)
+        shown = describe(plan)
         shown |= {
             "provisioningState": "Succeeded",
             "timestamp": "0001-01-01T00:00:00Z",
@@ -193,7 +195,12 @@ class ResourcesApi:
 
     def _live(self, resource: PlannedResource) -> dict[str, Any] | None:
         id = ResourceId.parse(resource.id)
-        return self._providers.of(id.type).get(id, resource.api_version)
+        try:
+            return self._providers.of(id.type).get(id, resource.api_version)
+        except ArmError as e:
+            if e.status == 404:  # its parent is not there, or a share, which says so in its own way
+                return None
+            raise
 
     async def get(self, request: web.Request, sub: str, rg: str, name: str) -> web.StreamResponse:
         """Answer the deployment."""

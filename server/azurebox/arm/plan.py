@@ -6,83 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from azurebox.arm.evaluation import evaluate, evaluate_json, in_loop, loop_count
-from azurebox.arm.expressions import Call, ExpressionError, is_expression, parse_expression, walk
+from azurebox.arm.dependencies import refuse_circles, with_dependencies
+from azurebox.arm.evaluation import evaluate_json, in_loop, loop_count
+from azurebox.arm.expressions import ExpressionError
 from azurebox.arm.functions.resources import typed_path
-from azurebox.arm.refusals import TemplateError, validation_failed
+from azurebox.arm.planned import PlannedResource
+from azurebox.arm.refusals import validation_failed
 from azurebox.arm.scope import DeploymentFacts, RuntimeOnly, Scope, Symbol
-from azurebox.arm.template import Template, bind, check_expressions
-from azurebox.errors import ArmError
-
-DEPLOYMENT_TYPE = "microsoft.resources/deployments"
-
-_NOT_BODY = {
-    "apiversion",
-    "comments",
-    "condition",
-    "copy",
-    "dependson",
-    "existing",
-    "metadata",
-    "name",
-    "resourcegroup",
-    "scope",
-    "subscriptionid",
-    "type",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedResource:
-    """One resource of a template, a loop's turn being one.
-
-    `key`: its symbolic name (with [index] in a loop), or in an array template its id; lower case.
-    `waits_for`: keys of resources that must be there first.
-    """
-
-    key: str
-    id: str
-    type: str
-    name: str
-    api_version: str
-    declaration: dict[str, Any]
-    scope: Scope
-    path: str
-    waits_for: frozenset[str] = frozenset()
-    is_existing: bool = False
-    is_wanted: bool = True
-
-    @property
-    def is_deployment(self) -> bool:
-        """Whether it is a nested deployment."""
-        return self.type.lower() == DEPLOYMENT_TYPE
-
-    def body(self, scope: Scope, *, keep_runtime: bool = False) -> dict[str, Any]:
-        """Return what is sent to the resource's provider.
-
-        Raises: TemplateError; RuntimeOnly when it needs what only the running deployment has.
-        """
-        declared = {k: v for k, v in self.declaration.items() if k.lower() not in _NOT_BODY}
-        return self.evaluate(declared, scope, keep_runtime=keep_runtime)
-
-    def evaluate(self, value: Any, scope: Scope, *, keep_runtime: bool = False) -> Any:
-        """Return a part of the declaration with its expressions evaluated.
-
-        Raises: TemplateError; RuntimeOnly when it needs what only the running deployment has.
-        """
-        try:
-            return evaluate_json(value, scope, keep_runtime=keep_runtime)
-        except ExpressionError as e:
-            raise self.refusal(e) from e
-
-    def refusal(self, error: ExpressionError) -> TemplateError:
-        """Return ARM's error for an expression of this resource that has no value."""
-        reason = str(error).rstrip(".")
-        return TemplateError(
-            f"Unable to process template language expressions for resource '{self.id}' at line"
-            f" '{{line}}' and column '{{column}}'. '{reason}.'",
-            self.path,
-        )
+from azurebox.arm.template import Template, bind
+from azurebox.arm.template_checks import check_expressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +67,8 @@ def plan_deployment(
     found = [
         replace(resource, scope=replace(resource.scope, **_symbols_of(scope))) for resource in found
     ]
-    waiting = [_with_dependencies(resource, found, template) for resource in found]
-    _refuse_circles(waiting)
+    waiting = [with_dependencies(resource, found, template) for resource in found]
+    refuse_circles(waiting)
     return DeploymentPlan(template, scope, tuple(waiting))
 
 
@@ -272,135 +204,3 @@ def _with_symbols(scope: Scope, found: list[PlannedResource], template: Template
             groups.setdefault(name.lower(), [])
     tuples = {name: tuple(keys) for name, keys in groups.items()}
     return replace(scope, symbols=symbols, groups_of_symbols=tuples)
-
-
-def _with_dependencies(
-    resource: PlannedResource, found: list[PlannedResource], template: Template
-) -> PlannedResource:
-    targets = _Targets(found, template)
-    keys: set[str] = set()
-    declared = cast("list[Any]", resource.declaration.get("dependsOn") or [])
-    for at, entry in enumerate(declared):
-        try:
-            name = evaluate_json(entry, resource.scope)
-        except (ExpressionError, RuntimeOnly) as e:
-            raise validation_failed(
-                f"The template resource '{resource.name}' has an invalid dependency: {e}".rstrip(
-                    "."
-                ),
-                f"{resource.path}.dependsOn[{at}]",
-            ) from e
-        matches = targets.find(str(name))
-        if matches is None:
-            raise validation_failed(
-                f"The resource '{name}' is not defined in the template. Please see"
-                " https://aka.ms/arm-syntax for usage details",
-                f"{resource.path}.dependsOn[{at}]",
-            )
-        keys |= matches
-    for name in _referenced(resource):
-        keys |= targets.find(name) or set()
-    keys |= _batch_before(resource, found)
-    # A loop in which every turn names the whole loop would wait for itself.
-    return replace(resource, waits_for=frozenset(keys - {resource.key}))
-
-
-def _batch_before(resource: PlannedResource, found: list[PlannedResource]) -> set[str]:
-    """Return the keys of the turns before, for a loop that runs in batches."""
-    loop = cast("dict[str, Any]", resource.declaration.get("copy") or {})
-    if str(loop.get("mode", "parallel")).lower() != "serial":
-        return set()
-    size = max(1, int(loop.get("batchSize") or 1))
-    batch = resource.scope.copies[""] // size
-    return {
-        other.key
-        for other in found
-        if other.path == resource.path and other.scope.copies[""] // size == batch - 1
-    }
-
-
-class _Targets:
-    """All the ways in which a template may name one of its resources."""
-
-    def __init__(self, found: list[PlannedResource], template: Template) -> None:
-        self._keys: dict[str, set[str]] = {}
-        for resource in found:
-            _, _, relative = resource.id.partition("/providers/")
-            loop = cast("dict[str, Any]", resource.declaration.get("copy") or {})
-            names = {resource.key, resource.id.lower(), resource.key.partition("[")[0]}
-            names |= {relative.lower(), f"{resource.type}/{resource.name}".lower()}
-            if not template.is_symbolic:
-                names |= {resource.name.lower(), str(loop.get("name", "")).lower()}
-            for name in names:
-                self._keys.setdefault(name, set()).add(resource.key)
-        for name, declaration, _ in template.resources:
-            loop = cast("dict[str, Any]", declaration.get("copy") or {})
-            for empty in (name.lower(), str(loop.get("name", "")).lower()):
-                self._keys.setdefault(empty, set())
-
-    def find(self, name: str) -> set[str] | None:
-        """Return the keys of the resources that are meant, None for an unknown name."""
-        return self._keys.get(name.lower())
-
-
-def _referenced(resource: PlannedResource) -> Iterator[str]:
-    """Yield what the resource's expressions read with reference and list functions."""
-    for text in _strings(
-        {k: v for k, v in resource.declaration.items() if k.lower() not in _NOT_BODY},
-        is_deployment=resource.is_deployment,
-    ):
-        if not is_expression(text):
-            continue
-        for node in walk(parse_expression(text)):
-            if not isinstance(node, Call) or not node.arguments:
-                continue
-            name = node.name.lower()
-            if name in ("reference", "references") or name.startswith("list"):
-                try:
-                    target = evaluate(node.arguments[0], resource.scope)
-                except (ExpressionError, RuntimeOnly, ArmError):
-                    # Inside a lambda or a property loop its value is not known yet: then only an
-                    # explicit dependsOn orders the two, as Bicep writes it.
-                    continue
-                if isinstance(target, str):
-                    yield target
-
-
-def _strings(value: Any, *, is_deployment: bool = False) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in cast("list[Any]", value):
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        for key, item in cast("dict[str, Any]", value).items():
-            yield key
-            if is_deployment and key == "properties":
-                # What a nested template reads is the nested deployment's own matter.
-                yield from _strings({k: v for k, v in item.items() if k != "template"})
-            else:
-                yield from _strings(item)
-
-
-def _refuse_circles(resources: list[PlannedResource]) -> None:
-    """Raises: TemplateError naming the circle when resources wait for each other."""
-    waits = {resource.key: resource for resource in resources}
-    done: set[str] = set()
-
-    def visit(key: str, path: tuple[str, ...]) -> None:
-        if key in path:
-            circle = "', '".join(waits[at].name for at in path[path.index(key) :])
-            raise validation_failed(
-                "Circular dependency detected on resource: "
-                f"'{waits[key].id}'. The circle is '{circle}'. Please see"
-                " https://aka.ms/arm-syntax-resources for usage details",
-                waits[key].path,
-            )
-        if key in done:
-            return
-        for other in sorted(waits[key].waits_for):
-            visit(other, (*path, key))
-        done.add(key)
-
-    for key in waits:
-        visit(key, ())

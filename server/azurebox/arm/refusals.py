@@ -19,6 +19,10 @@ class TemplateError(Exception):
         self.path = path
         self.code = code
 
+    def without_place(self) -> str:
+        """Return the message where there is no request's text to point into."""
+        return self.message.replace("{line}", "1").replace("{column}", "1")
+
     def to_arm(self, line: int = 0, column: int = 0) -> ArmError:
         """Return the answer ARM gives: 400 with the place of the violation."""
         info: dict[str, Any] = {"lineNumber": line, "linePosition": column, "path": self.path}

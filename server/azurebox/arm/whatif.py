@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from azurebox.arm.expressions import is_expression
 from azurebox.arm.functions.logic import are_equal
-from azurebox.arm.plan import PlannedResource
+from azurebox.arm.planned import PlannedResource
 
 # What every resource has by its place, not by its declaration.
 _FIXED = ("id", "name", "type")
@@ -97,6 +97,8 @@ def _compare_arrays(before: list[Any], after: list[Any], path: str) -> Iterator[
 def _same(before: Any, after: Any, path: str) -> bool:
     if path == "location" and isinstance(before, str) and isinstance(after, str):
         return _plain(before) == _plain(after)
+    if isinstance(before, (int, float)) and isinstance(after, (int, float)):
+        return before == after  # cpu sent as 2 and shown as 2.0
     return are_equal(before, after)
 
 

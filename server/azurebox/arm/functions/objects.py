@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from azurebox.arm.expressions import ExpressionError
-from azurebox.arm.functions.checks import array, mapping, text
+from azurebox.arm.functions.checks import array, mapping, text, type_name
 from azurebox.arm.functions.logic import are_equal
 from azurebox.arm.functions.registry import pure
 
@@ -48,10 +48,21 @@ def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
         known = result.get(_spelling(result, key))
         if known is not None and value is None:
             continue
+        if known is not None and _kind(known) != _kind(value):
+            raise ExpressionError(
+                "The template language function 'union' failed to evaluate due to a type mismatch"
+                f" between '{type_name(known)}' and '{type_name(value)}'. Please see"
+                " https://aka.ms/arm-function-union for usage details."
+            )
         if isinstance(known, dict) and isinstance(value, dict):
             value = _merge(cast("dict[str, Any]", known), cast("dict[str, Any]", value))
         result = _with_member(result, key, value)
     return result
+
+
+def _kind(value: Any) -> str:
+    """Return which values can take each other's place: arrays, objects, or all the others."""
+    return type_name(value) if type_name(value) in ("Array", "Object") else ""
 
 
 def _with_member(members: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

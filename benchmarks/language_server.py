@@ -1,4 +1,4 @@
-"""Time and memory of the language server's start, as ratios to a bare pygls server in the same run."""
+"""Time and memory of the language server's start, against a bare pygls server in the same run."""
 
 from __future__ import annotations
 

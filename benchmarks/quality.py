@@ -44,8 +44,8 @@ def main(folder: str = "demo") -> None:
             f"| {name} | {answers[f'{kind}Base']} of {total} | {answers[f'{kind}Tuned']} of {total} |"
         )
     print(
-        f"\nRun {run['id']}: {run['method']}, {run['steps']} steps, held-out loss {run['evalLoss']};"
-        f" compared in {time.perf_counter() - began:.0f} s (0 when it was kept from before)."
+        f"\nRun {run['id']}: {run['method']}, {run['steps']} steps, held-out loss"
+        f" {run['evalLoss']}; compared in {time.perf_counter() - began:.0f} s (0 when it was kept from before)."
     )
 
 

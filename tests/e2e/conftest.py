@@ -1,4 +1,4 @@
-"""A user's machine in a folder: own state, the shared image cache, the command line as they type it."""
+"""A user's machine in a folder: own state, the shared image cache, the command line as typed."""
 
 from __future__ import annotations
 

@@ -83,6 +83,20 @@ class AzureProvisioner:
             raise InfraError("infra.failed", subject=deployment.name, reason=reason, arm_code="")
         return done
 
+    async def progress(self, group: str, name: str) -> tuple[tuple[str, str], ...]:
+        """List the deployment's operations on resources."""
+        found: list[tuple[str, str]] = []
+        with told(name):
+            try:
+                async for operation in self._deployments.deployment_operations.list(group, name):
+                    properties = mapping(json_of(operation).get("properties"))
+                    subject = words(at(properties, "targetResource", "resourceName"))
+                    if subject:
+                        found.append((subject, words(properties.get("provisioningState"))))
+            except ResourceNotFoundError:
+                return ()
+        return tuple(found)
+
     async def deployed(self, group: str, name: str) -> Deployed | None:
         """Return the deployment of that name."""
         with told(name):

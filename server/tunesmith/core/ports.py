@@ -96,8 +96,12 @@ class Provisioner(Protocol):
         """
         ...
 
+    async def progress(self, group: str, name: str) -> tuple[tuple[str, str], ...]:
+        """Return (resource name, state) of what a deployment has begun; () for an unknown one."""
+        ...
+
     async def deployed(self, group: str, name: str) -> Deployed | None:
-        """Return the newest deployment of that name in whatever state; None: there is none."""
+        """Return the newest deployment of that name in whatever state; None without one."""
         ...
 
     async def resources(self, group: str) -> tuple[Mapping[str, Any], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,23 +54,30 @@ def check_model(root: Path, model: str) -> LocalModel | None:
 
 
 async def push_model(files: Files, model: LocalModel, reporter: Reporter) -> None:
-    """Bring a model folder to the share once; a marker written last says that it is whole.
+    """Bring a model folder from outside the project to the share; one inside comes with the sync.
 
-    A model inside the project below a folder that sync leaves out is brought along too.
+    A marker written last says that it is whole and of which files: a folder that changed since is
+    sent again.
     """
-    marker = f"{model.share_path}/{_COMPLETE}"
-    if await files.exists(marker):
+    if not model.is_outside:
         return
     found = [f for f in sorted(model.folder.rglob("*")) if f.is_file() and f.name != _COMPLETE]
-    there = {f.path: f.size_bytes for f in await files.tree(model.share_path)}
-    total = sum(f.stat().st_size for f in found)
-    done = 0
+    wanted = _fingerprint(model.folder, found)
+    marker = f"{model.share_path}/{_COMPLETE}"
+    if await files.read(marker) == wanted:
+        return
+    await files.delete(marker)
+    total, done = sum(f.stat().st_size for f in found), 0
     for file in found:
-        path = f"{model.share_path}/{file.relative_to(model.folder).as_posix()}"
-        size = file.stat().st_size
         reporter.step(Step(text("run.pushingModel", name=model.folder.name), done, total))
-        if there.get(path) != size:
-            await files.write(path, file)
-        done += size
-        await asyncio.sleep(0)
-    await files.write(marker, b"")
+        await files.write(f"{model.share_path}/{file.relative_to(model.folder).as_posix()}", file)
+        done += file.stat().st_size
+    await files.write(marker, wanted)
+
+
+def _fingerprint(folder: Path, found: list[Path]) -> bytes:
+    """Return what tells one state of the folder from another without reading gigabytes."""
+    listed = {
+        f.relative_to(folder).as_posix(): [f.stat().st_size, f.stat().st_mtime_ns] for f in found
+    }
+    return (json.dumps({"v": 1, "files": listed}) + "\n").encode()

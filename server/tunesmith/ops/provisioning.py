@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.infra import InfraResult
 from tunesmith.core.infra_config import Kind
 from tunesmith.core.json_values import items, mapping, words
@@ -19,6 +22,7 @@ from tunesmith.core.targets import portal_link
 from tunesmith.ops.session import Session, default_group
 from tunesmith.workspace.infra_files import load_template, write_outputs
 
+PROGRESS_EVERY_S = 2.0
 PROJECT_TAG = "tunesmith-project"
 API_KEY_SECRET = "api-key"
 
@@ -84,7 +88,8 @@ async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResul
     location = session.target.cloud.location
     reporter.step(Step(text("infra.deploying", kind=prepared.kind, group=prepared.group)))
     await cloud.provisioner.ensure_group(prepared.group, location, tags)
-    done = await cloud.provisioner.deploy(prepared.group, prepared.deployment)
+    async with _told_progress(session, prepared):
+        done = await cloud.provisioner.deploy(prepared.group, prepared.deployment)
     outputs = write_outputs(session.project.root, prepared.kind, done.outputs)
     group_id = f"/subscriptions/{cloud.profile.subscription_id}/resourceGroups/{prepared.group}"
     reporter.step(
@@ -93,6 +98,30 @@ async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResul
     return InfraResult(
         prepared.kind, prepared.plan, True, outputs, portal_link(cloud.profile, group_id)
     )
+
+
+@asynccontextmanager
+async def _told_progress(session: Session, prepared: Prepared) -> AsyncGenerator[None]:
+    """Tell, while the block deploys, which resources are done; a failure to tell is no matter."""
+
+    async def tell() -> None:
+        group, name = prepared.group, prepared.deployment.name
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            with suppress(TunesmithError):
+                found = await session.cloud.provisioner.progress(group, name)
+                done = [subject for subject, state in found if state == "Succeeded"]
+                if found:
+                    sentence = text("infra.progress", done=len(done), name=found[0][0])
+                    session.ctx.reporter.step(Step(sentence, len(done), len(found)))
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
 
 
 async def _group(session: Session) -> tuple[str, bool]:

@@ -90,10 +90,11 @@ async def start(ctx: Context, p: Start) -> RunStarted:
             if p.dry_run:
                 return RunStarted(plan, False, None)
             await run_start.make_run(session, run_id, frozen)
-        task_dir = f"runs/{run_id}"
-        if await run_start.last_attempt(files, task_dir) <= 1:
-            await run_start.start_attempt(session, run_id, task_dir, 1)
-        return RunStarted(plan, True, await read_run(session, run_id))
+        run = await read_run(session, run_id)
+        if run.state == "created":
+            await run_start.start_attempt(session, run_id, f"runs/{run_id}", 1)
+            run = await read_run(session, run_id)
+        return RunStarted(plan, True, run)
 
 
 @operation("run/list", ProjectParams, RunList)

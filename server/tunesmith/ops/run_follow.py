@@ -19,6 +19,8 @@ from tunesmith.ops.session import Session
 POLL_FAST_S = 0.2
 POLL_SLOW_S = 1.0
 STATE_EVERY_S = 1.5
+UNSTARTED_AT_MOST_S = 30.0
+"""How long a run that nobody has started yet is waited for: its starter may be about to."""
 BLOCK_BYTES = 1024 * 1024
 
 
@@ -74,6 +76,7 @@ async def follow(
     )
     position, pause_s = cursor, POLL_FAST_S
     run = await session.patiently(read_state)
+    unstarted_until = time.monotonic() + UNSTARTED_AT_MOST_S
     asked_at = time.monotonic()
     while True:
         at = position
@@ -85,7 +88,7 @@ async def follow(
             pause_s = POLL_FAST_S
             if len(piece) == BLOCK_BYTES:
                 continue
-        elif is_final(run.state):
+        elif is_final(run.state) or (run.state == "created" and time.monotonic() > unstarted_until):
             break
         elif piece is None:
             waited_for = run

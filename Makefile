@@ -42,7 +42,7 @@ $(VENV)/.ready: server/requirements.lock server/requirements-dev.lock server/pyp
 	@touch $@
 
 images: $(VENV)/.ready
-	@$(BIN)/tunesmith target prepare local --yes
+	@$(BIN)/tunesmith target prepare local --json > /dev/null
 
 $(TEST_TOOLS)/.ready: server/requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(TEST_TOOLS) \
@@ -84,7 +84,7 @@ package: $(VENV)/.ready
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist server
 	@ls -l dist/*.whl
 
-bicep:
+bicep: $(VENV)/.ready
 	$(BIN)/python infra/compile.py
 
 clean:

@@ -29,7 +29,7 @@ from typing import Any
 DEFAULT_CONFIG = "finetuning/olive-config.json"
 DEFAULT_COMMANDS = (
     'cd "${AZUREBOX_MOUNT:-/mount}"',
-    "pip install -r finetuning/requirements.txt",
+    "pip install -q -r finetuning/requirements.txt",
     "python3 finetuning/invoke_olive.py",
 )
 SHELLS = {"bash", "sh", "dash", "zsh", "ash"}

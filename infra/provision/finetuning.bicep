@@ -65,7 +65,7 @@ var region = location ?? resourceGroup().location
 var profile = workloadProfileType ?? 'Consumption-GPU-NC8as-T4'
 var commands = defaultCommands ?? [
   'cd "\${AZUREBOX_MOUNT:-/mount}"'
-  'pip install -r finetuning/requirements.txt'
+  'pip install -q -r finetuning/requirements.txt'
   'python3 finetuning/invoke_olive.py'
 ]
 

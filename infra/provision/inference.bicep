@@ -70,7 +70,7 @@ var profile = workloadProfileType ?? 'Consumption-GPU-NC8as-T4'
 var port = 7860
 var commands = defaultCommands ?? [
   'cd "\${AZUREBOX_MOUNT:-/mount}"'
-  'pip install -r inference/requirements.txt'
+  'pip install -q -r inference/requirements.txt'
   'exec python3 inference/app.py --host "\${HOST:-0.0.0.0}" --port "\${PORT:-7860}"'
 ]
 

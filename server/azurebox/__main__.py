@@ -64,6 +64,8 @@ def _run_serve(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # It warns for every write to a client that left in the middle of an answer.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     options = ServeOptions(
         state=args.state or Path(platformdirs.user_state_dir("azurebox")),
         cache=args.cache or default_cache(),

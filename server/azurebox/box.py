@@ -21,7 +21,7 @@ from azurebox.entra.tokens import SigningKey, Tokens
 from azurebox.errors import ArmError
 from azurebox.faults import Faults
 from azurebox.files.app import make_files_app
-from azurebox.front import Router
+from azurebox.front import Router, client_gone
 from azurebox.images.images import Images
 from azurebox.operations import Operations
 from azurebox.pages import Pages
@@ -132,7 +132,10 @@ class Box:
         @web.middleware
         async def note_time(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._files_asked_at = time.monotonic()
-            return await handler(request)
+            try:
+                return await handler(request)
+            except ConnectionError:
+                return client_gone()
 
         app.middlewares.append(note_time)
         return app

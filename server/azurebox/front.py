@@ -121,7 +121,7 @@ class Router:
                 ArmError(413, "RequestContentTooLarge", str(error.text)).body(), status=413
             )
         except ConnectionError:
-            raise  # the client is gone; aiohttp closes the connection
+            return client_gone()
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             error = ArmError(
@@ -210,6 +210,12 @@ def json_answer(
 ) -> web.Response:
     """A JSON answer as ARM sends it."""
     return web.json_response(body, status=status, headers=headers)
+
+
+def client_gone() -> web.Response:
+    """What a handler returns when its client has left: aiohttp drops it without a word, where an
+    exception would fill the log."""
+    return web.Response(status=499)
 
 
 def public_url(request: web.Request) -> str:

@@ -1,6 +1,9 @@
 """Storage, workspaces and environments under the unmodified SDKs."""
 
 import base64
+import socket
+import ssl
+import urllib.parse
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -28,6 +31,31 @@ def test_share_is_a_folder_that_azure_files_serves_with_the_accounts_key(box, la
     with share:
         share.get_file_client("hello.txt").upload_file(b"hello")
     assert (lab.folder / "hello.txt").read_bytes() == b"hello"
+
+
+def test_client_that_leaves_in_the_middle_of_a_download_fills_no_log(box, lab):
+    (lab.folder / "big.bin").write_bytes(bytes(32 * 1024 * 1024))
+    with box.credential() as credential:
+        token = credential.get_token("https://storage.azure.com/.default").token
+    url = urllib.parse.urlsplit(box.info["files_url"].format(account=lab.account))
+    context = ssl.create_default_context(cafile=box.info["ca_file"])
+    lines = (
+        f"GET {url.path}/work/big.bin HTTP/1.1",
+        f"Host: {url.netloc}",
+        f"Authorization: Bearer {token}",
+        "x-ms-file-request-intent: backup",
+        "x-ms-version: 2025-01-05",
+    )
+    for wanted_bytes in (0, 1, 100_000):
+        with (
+            socket.create_connection((url.hostname, url.port)) as raw,
+            context.wrap_socket(raw, server_hostname=url.hostname) as secure,
+        ):
+            secure.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            got = secure.recv(wanted_bytes) if wanted_bytes else b"HTTP/1.1 200"
+            assert got.startswith(b"H")
+    assert box.ask("GET", "/_box/health")[0] == 200
+    assert "Traceback" not in box.log
 
 
 def test_azure_files_takes_an_entra_token_for_storage_and_no_other(box, lab):

@@ -88,7 +88,7 @@ async def _answer(service: Service, request: web.Request) -> web.StreamResponse:
         return await _route(service, request)
     except FilesError as error:
         refusal = error
-    except ConnectionResetError:
+    except ConnectionError:
         raise
     except OSError as error:
         logger.exception("%s %s failed", request.method, request.path)

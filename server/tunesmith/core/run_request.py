@@ -15,6 +15,7 @@ from tunesmith.core.json_values import at, mapping, words
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}[a-z0-9]|[a-z0-9]")
 """A run id is a folder name on the share, part of URLs, and alike on systems that ignore case."""
 
+TRAINER = "invoke_olive.py"
 COMPARE_COMMAND = "python3 finetuning/compare.py"
 
 
@@ -91,8 +92,12 @@ def request_json(
 
 
 def compare_commands(commands: Sequence[str]) -> list[str]:
-    """Return the run's commands with the training replaced by the comparison, its set-up kept."""
-    return [*commands[:-1], COMPARE_COMMAND]
+    """Return the set-up of the run's commands and the comparison in place of the training.
+
+    What follows the training is left out. Where no command is the trainer's, the last one is it.
+    """
+    training = (n for n, command in enumerate(commands) if TRAINER in command)
+    return [*commands[: next(training, len(commands) - 1)], COMPARE_COMMAND]
 
 
 def execution_env(run_id: str, task_dir: str, attempt: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from tunesmith.cli.units import ago, between
 from tunesmith.core.messages import text
 from tunesmith.core.runs import LogPage, Run, RunList
 
+WIDE_COLUMNS = 120
 EVENT_PREFIX = "::tunesmith::"
 
 
@@ -18,16 +19,21 @@ def show_run_list(out: Console, runs: RunList) -> None:
     if not runs.runs:
         out.print(text("cli.run.none"))
         return
-    table = list_table("Run", "State", "Step", "Loss", "Eval", "Model", "Method", "Started", "Took")
+    is_wide = out.width >= WIDE_COLUMNS
+    extra = ("Eval", "Method") if is_wide else ()
+    table = list_table("Run", "State", "Step", "Loss", *extra, "Model", "Started", "Took")
+    for column in table.columns:
+        column.no_wrap = True
+        column.overflow = "ellipsis"
     for run in runs.runs:
+        more = (_figure(run.eval_loss), run.method or "-") if is_wide else ()
         table.add_row(
             Text(run.id, "bold"),
             state_text(run.state),
             f"{run.step}/{run.steps}" if run.steps else "-",
             _figure(run.loss),
-            _figure(run.eval_loss),
-            run.model,
-            run.method or "-",
+            *more,
+            run.model if is_wide else run.model.rpartition("/")[2],
             ago(run.started_at or run.created_at),
             between(run.started_at, run.ended_at) or "-",
         )

@@ -21,7 +21,8 @@ def show_run_list(out: Console, runs: RunList) -> None:
         return
     is_wide = out.width >= WIDE_COLUMNS
     extra = ("Eval", "Method") if is_wide else ()
-    table = list_table("Run", "State", "Step", "Loss", *extra, "Model", "Started", "Took")
+    times = ("Started", "Took") if is_wide else ("Started",)
+    table = list_table("Run", "State", "Step", "Loss", *extra, "Model", *times)
     for column in table.columns:
         column.no_wrap = True
         column.overflow = "ellipsis"
@@ -35,8 +36,12 @@ def show_run_list(out: Console, runs: RunList) -> None:
             *more,
             run.model if is_wide else run.model.rpartition("/")[2],
             ago(run.started_at or run.created_at),
-            between(run.started_at, run.ended_at) or "-",
+            *((between(run.started_at, run.ended_at) or "-",) if is_wide else ()),
         )
+    # The model's name gives way; everything else stays whole.
+    for column in table.columns:
+        if column.header != "Model":
+            column.min_width = max(len(str(cell)) for cell in column.cells)
     out.print(table)
 
 

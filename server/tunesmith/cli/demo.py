@@ -6,6 +6,8 @@ with the line that does the same. What an earlier demo left is used again, and s
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.rule import Rule
+from rich.table import Table
 from rich.text import Text
 
 from tunesmith.cli import exit_codes
@@ -21,7 +24,7 @@ from tunesmith.cli.demo_memory import remember, remembered_run
 from tunesmith.cli.demo_plan import demo_plan
 from tunesmith.cli.execute import Cancelled, call
 from tunesmith.cli.flags import Flag, command_line
-from tunesmith.cli.render_comparison import show_comparison
+from tunesmith.cli.render_comparison import pick_examples, show_comparison
 from tunesmith.cli.render_plan import show_plan_table
 from tunesmith.cli.render_project import show_problems
 from tunesmith.cli.terminal import Terminal, has_unicode, open_terminal
@@ -30,7 +33,9 @@ from tunesmith.cli.usage import UsageError
 from tunesmith.core.messages import text
 from tunesmith.core.runs import Comparison, Run, RunStarted
 
-QUESTION = "How long is the warranty on a Fernhollow bike?"
+QUESTION = "For what period does Fernhollow guarantee a new bike?"
+"""Asked when the comparison has no learned fact to ask for; like all of its questions it is not in
+the training data."""
 STAGES = 8
 UNFINISHED = ("created", "queued", "running", "stopping")
 
@@ -95,15 +100,16 @@ class Demo:
             self._create()
         if not self._check(exists):
             return exit_codes.REFUSED
-        self._provision("finetuning")
+        self._provision()
         self._push()
         run = self._train()
         if run.state != "succeeded":
             return self._ended_badly(run)
         comparison = self._compare(run)
         self._serve(run)
-        self._ask()
-        self._close(run, comparison)
+        question = _question_for(comparison)
+        self._ask(question)
+        self._close(run, comparison, question)
         return exit_codes.OK
 
     def _prepare(self) -> None:
@@ -132,9 +138,9 @@ class Demo:
             self._done(text(key, file=dataset.file, rows=dataset.usable_rows, tokens=tokens))
         return True
 
-    def _provision(self, kind: str) -> None:
-        if kind == "finetuning":
-            self._heading("provision")
+    def _provision(self) -> None:
+        self._heading("provision")
+        kind = "finetuning"
         plan = self._call("infra/plan", echo=False, project=self.folder, kind=kind).plan
         if not plan.changes:
             self._kept(text("cli.demo.keptInfra", kind=kind))
@@ -192,7 +198,12 @@ class Demo:
 
     def _compare(self, run: Run) -> Comparison:
         self._heading("compare")
+        plan = self._call(
+            "run/compare", echo=False, project=self.folder, run=run.id, dry_run=True
+        ).plan
         comparison: Comparison = self._on_project("run/compare", run=run.id)
+        if not plan.changes:
+            self._kept(text("cli.demo.keptAnswers"))
         self.terminal.out.print()
         show_comparison(self.terminal.out, comparison)
         return comparison
@@ -203,21 +214,24 @@ class Demo:
         if endpoint.state == "healthy" and endpoint.run_id == run.id:
             self._kept(text("cli.demo.keptEndpoint", url=endpoint.url))
             return
-        self._provision("inference")
         deployed = self._on_project("endpoint/deploy", run=run.id)
         url = deployed.endpoint.url if deployed.endpoint else ""
         self._done(text("cli.demo.deployed", url=url, run=run.id))
 
-    def _ask(self) -> None:
+    def _ask(self, question: str) -> None:
         self._heading("ask")
         out = self.terminal.out
         for base in (True, False):
-            answer = self._on_project("endpoint/ask", question=QUESTION, base=base)
+            answer = self._on_project("endpoint/ask", question=question, base=base)
             name = text("cli.demo.base" if base else "cli.demo.tuned")
-            style = "dim" if base else "bold"
-            out.print(Text.assemble((f"  {name:<7}", "dim"), (answer.text.strip(), style)))
+            said = Text(" ".join(answer.text.split()), "dim" if base else "bold")
+            row = Table.grid(padding=(0, 2, 0, 0))
+            row.add_column(width=8)
+            row.add_column(overflow="fold", max_width=100)
+            row.add_row(Text(f"  {name}", "dim"), said)
+            out.print(row)
 
-    def _close(self, run: Run, comparison: Comparison) -> None:
+    def _close(self, run: Run, comparison: Comparison, question: str) -> None:
         out = self.terminal.out
         endpoint = self._call("endpoint/status", echo=False, project=self.folder)
         link = self._call("endpoint/open", echo=False, project=self.folder)
@@ -235,7 +249,7 @@ class Demo:
         out.print()
         self._pointer("chat", link.url)
         self._pointer("again", f"tunesmith endpoint open{where}")
-        self._pointer("api", _curl(endpoint.url, run.id, self.folder))
+        self._pointer("api", _curl(endpoint.url, run.id, self.folder, question))
         self._pointer("log", f"tunesmith run logs{where}")
         self._pointer("yours", text("cli.demo.yoursHow", folder=self.folder))
         self._pointer("down", f"tunesmith infra destroy{where}")
@@ -284,10 +298,17 @@ class Demo:
         return call(operation, operation.params(**given), self.terminal, filter_noise=True)
 
 
-def _curl(url: str, run_id: str, folder: str) -> str:
-    body = f'{{"model": "{run_id}", "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
+def _question_for(comparison: Comparison) -> str:
+    """A question that the model has learned to answer, in words that it was not trained on."""
+    learned, _ = pick_examples(comparison.answers)
+    return learned[0].question if learned else QUESTION
+
+
+def _curl(url: str, run_id: str, folder: str, question: str) -> str:
+    messages = [{"role": "user", "content": question}]
+    body = json.dumps({"model": run_id, "messages": messages})
     return (
         f"curl -s {url}/v1/chat/completions"
         f' -H "Authorization: Bearer $(tunesmith endpoint key -C {folder})"'
-        f" -H 'Content-Type: application/json' -d '{body}'"
+        f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )

@@ -55,7 +55,9 @@ def endpoint_of(app: App, url: str, wanted: str, health: Health) -> Endpoint:
         return Endpoint(app.name, "waiting", url, "", health.base_model, text("endpoint.waiting"))
     if app.state == "failed":
         return Endpoint(app.name, "unhealthy", url, wanted, "", health.detail or app.detail)
-    detail = health.detail or (text("endpoint.loading") if health.status else "")
+    # One that waits for a run is the revision before; the one that was asked for is on its way.
+    said = "" if health.status == "waiting" else health.detail
+    detail = said or (text("endpoint.loading") if health.status else "")
     return Endpoint(app.name, "starting", url, wanted, health.base_model, detail)
 
 

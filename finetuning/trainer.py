@@ -6,6 +6,7 @@ resuming from the newest sound one, and an end on request.
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import uuid
@@ -14,6 +15,7 @@ from typing import Any
 
 import checkpoints
 import torch
+import torch.nn.functional as F
 import transformers
 from callbacks import Progress
 from chat_data import IGNORED, Example
@@ -61,14 +63,53 @@ class Padded:
 
 
 class ChatTrainer(transformers.Trainer):
-    """The trainer, counting the tokens that really went through it (no padding)."""
+    """The trainer, counting the tokens that really went through it (no padding).
+
+    It also asks the model for its logits only where some example of the batch has a label: the
+    last layer is a large part of a small model, and most tokens are not answers.
+    """
 
     tokens_seen = 0
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        forward = inspect.signature(self.model.get_base_model().forward)
+        self._keeps_few_logits = (
+            "logits_to_keep" in forward.parameters
+            and self.args.label_smoothing_factor == 0
+            and self.args.world_size == 1
+        )
 
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kw: Any) -> Any:
         """Count, then train."""
         self.tokens_seen += int(inputs["attention_mask"].sum())
         return super().training_step(model, inputs, *args, **kw)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the mean cross entropy over the labelled tokens; equal to the stock loss."""
+        if not self._keeps_few_logits:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        # The token at place i is predicted from what the model says at place i - 1.
+        targets = F.pad(inputs["labels"][:, 1:], (0, 1), value=IGNORED)
+        keep = (targets != IGNORED).any(dim=0).nonzero().squeeze(1)
+        outputs = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            logits_to_keep=keep,
+        )
+        kept = targets[:, keep].to(outputs.logits.device)
+        loss = F.cross_entropy(
+            outputs.logits.flatten(0, 1).float(), kept.flatten(), reduction="sum"
+        )
+        count = (kept != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = loss / count
+        return (loss, outputs) if return_outputs else loss
 
 
 def train(job: Job, model: Any, tokenizer: Any, args: transformers.TrainingArguments) -> None:

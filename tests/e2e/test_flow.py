@@ -85,51 +85,52 @@ def test_comparison_asks_every_question_of_both_models(
     assert all(answer["base"] != "" or answer["tuned"] != "" for answer in sheet["answers"])
 
 
-class TestEndpoint:
-    @pytest.fixture(scope="class")
-    def endpoint(
-        self, machine: Machine, project: Path, finished_run: dict[str, Any]
-    ) -> dict[str, Any]:
-        return machine.json("endpoint", "deploy", "-C", str(project))["endpoint"]
+@pytest.fixture(scope="module")
+def endpoint(machine: Machine, project: Path, finished_run: dict[str, Any]) -> dict[str, Any]:
+    return machine.json("endpoint", "deploy", "-C", str(project))["endpoint"]
 
-    def test_deploy_waits_until_it_answers_and_says_what_it_serves(
-        self, endpoint: dict[str, Any], finished_run: dict[str, Any]
-    ) -> None:
-        with urllib.request.urlopen(endpoint["url"] + "/health", timeout=30) as answer:
-            health = json.load(answer)
-        assert health["status"] == "ok"
-        assert health["run_id"] == endpoint["runId"] == finished_run["id"]
 
-    def test_no_answer_without_a_key(self, endpoint: dict[str, Any]) -> None:
-        request = urllib.request.Request(
-            endpoint["url"] + "/v1/chat/completions",
-            data=json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=30)
-        assert refused.value.code == 401
-        refused.value.close()
+def test_deploy_waits_until_it_answers_and_says_what_it_serves(
+    endpoint: dict[str, Any], finished_run: dict[str, Any]
+) -> None:
+    with urllib.request.urlopen(endpoint["url"] + "/health", timeout=30) as answer:
+        health = json.load(answer)
+    assert health["status"] == "ok"
+    assert health["run_id"] == endpoint["runId"] == finished_run["id"]
 
-    def test_the_link_signs_a_browser_in_once(
-        self, machine: Machine, project: Path, endpoint: dict[str, Any]
-    ) -> None:
-        link = machine.json("endpoint", "open", "-C", str(project))["url"]
-        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        with browser.open(link, timeout=30) as page:
-            assert page.status == 200
-            assert page.url.rstrip("/") == endpoint["url"]
-            assert "gradio" in page.read().decode().lower()
-        stranger = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            stranger.open(link, timeout=30)
-        assert refused.value.code in (401, 403, 404, 410)
-        refused.value.close()
 
-    def test_all_is_taken_down_and_only_that(
-        self, machine: Machine, project: Path, endpoint: dict[str, Any]
-    ) -> None:
-        machine.json("infra", "destroy", "-C", str(project))
-        left = machine.json("infra", "status", "-C", str(project))
-        assert left["resources"] == []
-        assert (project / "dataset" / "train.jsonl").exists()
+def test_no_answer_without_a_key(endpoint: dict[str, Any]) -> None:
+    request = urllib.request.Request(
+        endpoint["url"] + "/v1/chat/completions",
+        data=json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == 401
+    refused.value.close()
+
+
+def test_the_link_signs_a_browser_in_once(
+    machine: Machine, project: Path, endpoint: dict[str, Any]
+) -> None:
+    link = machine.json("endpoint", "open", "-C", str(project))["url"]
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    with browser.open(link, timeout=30) as page:
+        assert page.status == 200
+        assert page.url.rstrip("/") == endpoint["url"]
+        assert "gradio" in page.read().decode().lower()
+    stranger = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        stranger.open(link, timeout=30)
+    assert refused.value.code in (401, 403, 404, 410)
+    refused.value.close()
+
+
+def test_all_is_taken_down_and_only_that(
+    machine: Machine, project: Path, endpoint: dict[str, Any]
+) -> None:
+    machine.json("infra", "destroy", "-C", str(project))
+    left = machine.json("infra", "status", "-C", str(project))
+    assert left["resources"] == []
+    assert (project / "dataset" / "train.jsonl").exists()

@@ -197,3 +197,13 @@ def test_folder_and_model_are_taken_from_the_line(world: World):
     assert world.bench.run("demo", "--folder=there", "--model", "tiny").code == 0
     params = dict(world.bench.calls)["project/create"]
     assert (params.folder, params.model) == ("there", "tiny")
+
+
+def test_the_closing_lines_can_be_typed_when_the_program_is_not_on_the_path(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv/bin/tunesmith"), "demo"])
+    ended = world.bench.run("demo")
+    assert ".venv/bin/tunesmith infra destroy -C demo" in ended.out
+    assert "$(.venv/bin/tunesmith endpoint key -C demo)" in ended.out

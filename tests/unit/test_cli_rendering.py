@@ -78,6 +78,15 @@ def test_plain_progress_tells_each_phase_once_and_then_now_and_then():
     assert out.getvalue() == ""
 
 
+def test_plain_progress_over_many_files_is_not_a_line_a_file():
+    terminal, _, err = text_terminal()
+    reporter = PlainReporter(terminal.err, terminal.out, now=lambda: 0.0)
+    for n in range(50):
+        reporter.step(Step(f"Sending file-{n}", n, 50))
+    reporter.step(Step("Verifying"))
+    assert err.getvalue().splitlines() == ["Sending file-0 0%", "Verifying"]
+
+
 def test_a_broken_event_breaks_nothing():
     terminal, _, _ = text_terminal()
     reporter = PlainReporter(terminal.err, terminal.out)

@@ -24,6 +24,7 @@ from tunesmith.cli.demo_memory import remember, remembered_run
 from tunesmith.cli.demo_plan import demo_plan
 from tunesmith.cli.execute import Cancelled, call
 from tunesmith.cli.flags import Flag, command_line
+from tunesmith.cli.program import program_name
 from tunesmith.cli.render_comparison import pick_examples, show_comparison
 from tunesmith.cli.render_plan import show_plan_table
 from tunesmith.cli.render_project import show_problems
@@ -235,7 +236,7 @@ class Demo:
         out = self.terminal.out
         endpoint = self._call("endpoint/status", echo=False, project=self.folder)
         link = self._call("endpoint/open", echo=False, project=self.folder)
-        where = f" -C {self.folder}"
+        program, where = program_name(), f" -C {shlex.quote(self.folder)}"
         out.print()
         out.print(Rule(style="dim"))
         words = text(
@@ -248,11 +249,11 @@ class Demo:
         out.print(Text(words, "bold"))
         out.print()
         self._pointer("chat", link.url)
-        self._pointer("again", f"tunesmith endpoint open{where}")
+        self._pointer("again", f"{program} endpoint open{where}")
         self._pointer("api", _curl(endpoint.url, run.id, self.folder, question))
-        self._pointer("log", f"tunesmith run logs{where}")
+        self._pointer("log", f"{program} run logs{where}")
         self._pointer("yours", text("cli.demo.yoursHow", folder=self.folder))
-        self._pointer("down", f"tunesmith infra destroy{where}")
+        self._pointer("down", f"{program} infra destroy{where}")
         out.print()
 
     def _ended_badly(self, run: Run) -> int:
@@ -309,6 +310,6 @@ def _curl(url: str, run_id: str, folder: str, question: str) -> str:
     body = json.dumps({"model": run_id, "messages": messages})
     return (
         f"curl -s {url}/v1/chat/completions"
-        f' -H "Authorization: Bearer $(tunesmith endpoint key -C {folder})"'
+        f' -H "Authorization: Bearer $({program_name()} endpoint key -C {shlex.quote(folder)})"'
         f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )

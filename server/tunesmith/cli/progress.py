@@ -127,7 +127,9 @@ class PlainReporter:
         share = ""
         if step.total and step.done is not None:
             share = f" {min(step.done / step.total, 1):.0%}"
-        self._tell(step.message, step.message + share)
+        # Steps of one total are one phase, whichever file each of them names.
+        phase = f"of {step.total}" if step.total else step.message
+        self._tell(phase, step.message + share)
 
     def log(self, line: LogLine) -> None:
         """Print a log line on stdout, where a pipe expects it."""

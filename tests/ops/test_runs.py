@@ -13,7 +13,7 @@ from local_target import COMMANDS, edit_json, kill_azurebox, set_commands
 from tunesmith.core.errors import DatasetError, InfraError, ProjectError, RunError
 from tunesmith.core.reporter import RecordingReporter
 from tunesmith.core.run_state import is_final
-from tunesmith.ops import run
+from tunesmith.ops import infra, run
 from tunesmith.ops.context import Context
 from tunesmith.ops.run import Logs, OneRun, Resume, Start
 from tunesmith.ops.run_folder import executions_of
@@ -49,6 +49,7 @@ async def test_a_run_from_start_to_end(ctx, project):
     assert [line.seq for line in ctx.reporter.lines] == list(range(len(texts)))
     assert [e.data["step"] for e in ctx.reporter.events if e.kind == "progress"] == [1, 2, 3, 4]
     assert not any("::tunesmith::" in t for t in texts)
+    assert "Attempt 1 is done" in texts[-1]
 
 
 async def test_a_dry_run_starts_nothing(ctx, project):
@@ -264,23 +265,24 @@ async def test_bad_input_is_refused_before_anything_is_made(
     assert (await run.list_runs(ctx, Start(project=str(project)))).runs == before
 
 
-async def test_a_model_folder_outside_the_project_comes_along(ctx, project, tmp_path):
+async def test_a_model_folder_outside_the_project_comes_along(ctx, fresh_project, tmp_path):
     model = tmp_path / "my-model"
     (model / "sub").mkdir(parents=True)
     (model / "config.json").write_text("{}")
     (model / "sub/weights.safetensors").write_bytes(os.urandom(1000))
-    copy = tmp_path / "copy"
-    shutil.copytree(project, copy)
+    await infra.apply(ctx, infra.Apply(project=str(fresh_project)))
+    set_commands(fresh_project, COMMANDS)
     edit_json(
-        copy / "finetuning/olive-config.json",
+        fresh_project / "finetuning/olive-config.json",
         lambda c: c["input_model"].update(model_path=str(model)),
     )
-    started = (await run.start(ctx, Start(project=str(copy)))).run
-    async with open_session(ctx, Start(project=str(copy))) as session:
+    started = (await run.start(ctx, Start(project=str(fresh_project)))).run
+    async with open_session(ctx, Start(project=str(fresh_project))) as session:
         files = await session.files()
         frozen = json.loads(await files.read(f"runs/{started.id}/inputs/olive-config.json"))
         assert frozen["input_model"]["model_path"] == "model-cache/my-model"
         sent = await files.read("model-cache/my-model/sub/weights.safetensors")
         assert sent == (model / "sub/weights.safetensors").read_bytes()
         assert await files.exists("model-cache/my-model/.complete")
-    await follow(ctx, copy, started.id)
+    await follow(ctx, fresh_project, started.id)
+    await infra.destroy(ctx, infra.Destroy(project=str(fresh_project)))

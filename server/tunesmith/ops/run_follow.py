@@ -21,6 +21,8 @@ POLL_SLOW_S = 1.0
 STATE_EVERY_S = 1.5
 UNSTARTED_AT_MOST_S = 30.0
 """How long a run that nobody has started yet is waited for: its starter may be about to."""
+SETTLE_S = 5.0
+"""How long the launcher's last lines are waited for after the trainer said how it ended."""
 BLOCK_BYTES = 1024 * 1024
 
 
@@ -78,6 +80,7 @@ async def follow(
     run = await session.patiently(read_state)
     unstarted_until = time.monotonic() + UNSTARTED_AT_MOST_S
     asked_at = time.monotonic()
+    settled_at: float | None = None
     while True:
         at = position
         piece = await session.patiently(lambda at=at: files.read(log_path, at, BLOCK_BYTES))
@@ -88,12 +91,17 @@ async def follow(
             pause_s = POLL_FAST_S
             if len(piece) == BLOCK_BYTES:
                 continue
-        elif is_final(run.state) or (run.state == "created" and time.monotonic() > unstarted_until):
+        elif run.state == "created" and time.monotonic() > unstarted_until:
             break
+        elif is_final(run.state):
+            settled_at = settled_at or time.monotonic() + SETTLE_S
+            if time.monotonic() > settled_at or await _has_ended(files, log_path, run):
+                break
+            pause_s = POLL_FAST_S
         elif piece is None:
             waited_for = run
             await session.patiently(lambda r=waited_for: _say_why(session, r, waiting))
-        if time.monotonic() - asked_at >= STATE_EVERY_S or (not piece and is_final(run.state)):
+        if time.monotonic() - asked_at >= STATE_EVERY_S and not is_final(run.state):
             run, asked_at = await session.patiently(read_state), time.monotonic()
             if is_final(run.state):
                 continue
@@ -104,6 +112,19 @@ async def follow(
     if position == 0:
         await _console(session, run, out)
     return run, cutter.cursor
+
+
+async def _has_ended(files: Files, log_path: str, run: Run) -> bool:
+    """Return whether the launcher has written its last line too; one that was killed never will.
+
+    What it writes last, attempts/<n>.end.json, comes after everything in the log.
+    """
+    if run.state == "interrupted":
+        return True
+    listed = await files.tree(f"{log_path.rpartition('/')[0]}/attempts")
+    names = {f.path.rpartition("/")[2] for f in listed}
+    begun = [int(n) for name in names if (n := name.removesuffix(".json")).isdecimal()]
+    return f"{max(begun)}.end.json" in names if begun else True
 
 
 async def read_lines(

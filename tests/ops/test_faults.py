@@ -67,6 +67,8 @@ async def test_a_refused_deployment_leaves_the_config_alone(
     assert caught.value.code == ours
     assert "why" in caught.value.message
     assert (fresh_project / "infra/finetuning.config.json").read_bytes() == before
+    await infra.destroy(ctx, infra.Destroy(project=str(fresh_project)))
+    assert not (await infra.status(ctx, ProjectParams(project=str(fresh_project)))).exists
 
 
 async def test_a_throttled_request_is_tried_again(ctx, project):

@@ -68,6 +68,15 @@ async def test_two_projects_of_one_name_get_two_groups(ctx, tmp_path):
     await infra.destroy(ctx, Destroy(project=str(two)))
 
 
+async def test_a_project_of_the_same_name_sees_and_destroys_nothing_of_the_other(ctx, tmp_path):
+    one, two = make_project(tmp_path / "a/twin"), make_project(tmp_path / "b/twin")
+    await infra.apply(ctx, Apply(project=str(one)))
+    assert not (await infra.status(ctx, ProjectParams(project=str(two)))).exists
+    assert (await infra.destroy(ctx, Destroy(project=str(two)))).plan.rows == ()
+    assert (await infra.status(ctx, ProjectParams(project=str(one)))).resources
+    await infra.destroy(ctx, Destroy(project=str(one)))
+
+
 async def test_what_others_made_in_the_group_is_left_alone(ctx, fresh_project):
     applied = await infra.apply(ctx, Apply(project=str(fresh_project)))
     from tunesmith.core.ports import Deployment

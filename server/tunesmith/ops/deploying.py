@@ -85,7 +85,7 @@ async def _wait(session: Session, run_id: str) -> Endpoint:
     failed_since: float | None = None
     said, pause_s = "", 0.3
     while time.monotonic() < deadline:
-        found = await read_endpoint(session)
+        found = await session.patiently(lambda: read_endpoint(session))
         if found.state == "healthy" and found.run_id == run_id:
             return found
         if found.state == "unhealthy":

@@ -11,8 +11,8 @@ from tunesmith.core.json_values import items, mapping, words
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Plan, PlanRow
 from tunesmith.core.reporter import Step
-from tunesmith.ops.provisioning import PROJECT_TAG, deployment_name
-from tunesmith.ops.session import Session, default_group
+from tunesmith.ops.provisioning import deployment_name
+from tunesmith.ops.session import PROJECT_TAG, Session
 from tunesmith.workspace.infra_files import clear_outputs, load_template
 
 _ORDER = (
@@ -39,9 +39,8 @@ async def plan_destroy(session: Session) -> Doomed:
 
     The group itself goes when the project made it and nothing else is in it.
     """
-    name = default_group(session.project)
+    name, group = await session.group()
     provisioner = session.cloud.provisioner
-    group = await provisioner.group(name)
     ids: dict[str, str] = {}
     for kind in KINDS if group else ():
         done = await provisioner.deployed(name, deployment_name(kind))

@@ -63,11 +63,10 @@ async def apply(ctx: Context, p: Apply) -> InfraResult:
 @operation("infra/status", ProjectParams, InfraStatus)
 async def status(ctx: Context, p: ProjectParams) -> InfraStatus:
     """Show what is provisioned and in which state."""
-    from tunesmith.ops.session import default_group, open_session
+    from tunesmith.ops.session import open_session
 
     async with open_session(ctx, p) as session:
-        name = default_group(session.project)
-        group = await session.cloud.provisioner.group(name)
+        name, group = await session.group()
         if group is None:
             return InfraStatus(name, "", False, ())
         listed = await session.cloud.provisioner.resources(name)

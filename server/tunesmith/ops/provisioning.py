@@ -16,14 +16,12 @@ from tunesmith.core.json_values import items, mapping, words
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Action, Plan, PlanRow
 from tunesmith.core.ports import Deployment, ResourceChange
-from tunesmith.core.project_name import resource_group_name
 from tunesmith.core.reporter import Step
 from tunesmith.core.targets import portal_link
-from tunesmith.ops.session import Session, default_group
+from tunesmith.ops.session import PROJECT_TAG, Session
 from tunesmith.workspace.infra_files import load_template, write_outputs
 
 PROGRESS_EVERY_S = 2.0
-PROJECT_TAG = "tunesmith-project"
 API_KEY_SECRET = "api-key"
 
 
@@ -54,7 +52,8 @@ async def plan_provisioning(
     root = session.project.root
     session.ctx.reporter.step(Step(text("infra.planning", kind=kind)))
     files = load_template(root, kind)
-    group, is_new = await _group(session)
+    group, existing = await session.group()
+    is_new = existing is None
     values = {**_shared_names(session, kind), **files.parameters, **(extra or {})}
     declared = mapping(files.template.get("parameters"))
     if "apiKey" in declared:
@@ -122,22 +121,6 @@ async def _told_progress(session: Session, prepared: Prepared) -> AsyncGenerator
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
-
-
-async def _group(session: Session) -> tuple[str, bool]:
-    """Return the group to deploy into and whether it is to be made.
-
-    Another project's group of the same name is left alone: the name then gets a part of our id.
-    """
-    name = session.target.cloud.resource_group or default_group(session.project)
-    found = await session.cloud.provisioner.group(name)
-    ours = words(session.project.identity.get("id"))
-    if found and ours and found.tags.get(PROJECT_TAG, ours) != ours:
-        is_chosen = bool(session.project.target.get("resource_group"))
-        if not is_chosen and not session.project.provisioned("finetuning"):
-            name = resource_group_name(session.project.name, ours, is_taken=True)
-            found = await session.cloud.provisioner.group(name)
-    return name, found is None
 
 
 def _shared_names(session: Session, kind: Kind) -> dict[str, Any]:

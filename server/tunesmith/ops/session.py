@@ -14,7 +14,7 @@ from tunesmith.core.errors import Fix, InfraError, TargetError, TunesmithError
 from tunesmith.core.infra_config import Kind, Provisioned
 from tunesmith.core.json_values import words
 from tunesmith.core.messages import text
-from tunesmith.core.ports import Files, Hosting, Runner
+from tunesmith.core.ports import Files, Group, Hosting, Runner
 from tunesmith.core.project_name import resource_group_name
 from tunesmith.core.reporter import Step
 from tunesmith.core.targets import Target, azure_profile, azurebox_profile
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PROJECT_TAG = "tunesmith-project"
+"""Tag of a resource group that Tunesmith made: the id of the project it was made for."""
 AWAY_AT_MOST_S = 60.0
 """How long an operation that only watches waits for a target that went away."""
 
@@ -74,6 +76,21 @@ class Session:
     def hosting(self) -> Hosting:
         """Return the project's apps."""
         return self.cloud.hosting(self.provisioned("inference").group)
+
+    async def group(self) -> tuple[str, Group | None]:
+        """Return the name of the project's resource group and the group, None before it is made.
+
+        A group of that name that another project made is left alone: the name then gets a part of
+        our id. Once provisioned, and where the user chose a group, the name is what the files say.
+        """
+        name = self.target.cloud.resource_group
+        found = await self.cloud.provisioner.group(name)
+        ours = words(self.project.identity.get("id"))
+        is_fixed = name != default_name(self.project) or provisioned_group(self.project)
+        if found and ours and not is_fixed and found.tags.get(PROJECT_TAG, ours) != ours:
+            name = resource_group_name(self.project.name, ours, is_taken=True)
+            found = await self.cloud.provisioner.group(name)
+        return name, found
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Return what `ask` returns; wait out an absence of the target, up to a minute.
@@ -124,7 +141,7 @@ async def reach_target(ctx: Context, project: ProjectFolder, name: str | None) -
     Raises: TargetError("target.unknown" | "target.incomplete" | "target.startFailed").
     """
     name = name or words(project.target.get("name")) or "local"
-    group = default_group(project)
+    group = provisioned_group(project) or default_name(project)
     if name == "local":
         from tunesmith.azure.azurebox_process import ensure_running
 
@@ -150,9 +167,12 @@ async def reach_target(ctx: Context, project: ProjectFolder, name: str | None) -
     raise TargetError("target.unknown", target=name, known="local, azure")
 
 
-def default_group(project: ProjectFolder) -> str:
-    """Return the resource group that the project is provisioned into, or would be."""
-    for kind in ("finetuning", "inference"):
-        if found := project.provisioned(kind):
-            return found.group
+def provisioned_group(project: ProjectFolder) -> str:
+    """Return the resource group that the config files name, "" when none does."""
+    found = project.provisioned("finetuning") or project.provisioned("inference")
+    return found.group if found else ""
+
+
+def default_name(project: ProjectFolder) -> str:
+    """Return the name that the project's resource group gets when nobody else has it."""
     return resource_group_name(project.name, words(project.identity.get("id")))

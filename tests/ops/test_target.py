@@ -10,6 +10,7 @@ import signal
 import psutil
 import pytest
 from local_target import kill_azurebox
+from tunesmith.azure import azurebox_process
 from tunesmith.azure.azurebox_process import AzureboxHome, ensure_running, find_running
 from tunesmith.core.errors import TargetError
 from tunesmith.core.reporter import RecordingReporter
@@ -38,6 +39,11 @@ async def test_status_starts_nothing(tmp_path):
 async def test_many_starters_start_one(own_home):
     answers = await asyncio.gather(*(ensure_running(own_home) for _ in range(3)))
     assert len({facts["arm_url"] for facts, _ in answers}) == 1
+    assert [is_new for _, is_new in answers].count(True) == 1
+    losers = [p for p in azurebox_process._started if str(own_home.state) in p.args]
+    for process in losers:
+        if str(process.pid) != answers[0][0]["pid"]:
+            process.wait(timeout=20)
     file = own_home.state / "azurebox.json"
     assert psutil.pid_exists(json.loads(file.read_text())["pid"])
     if os.name == "posix":

@@ -63,7 +63,8 @@ def find_running(home: AzureboxHome) -> Mapping[str, str] | None:
     pid = facts.get("pid")
     if not isinstance(pid, int) or not _is_alive(pid) or not _listens(words(facts.get("arm_url"))):
         return None
-    return {key: value for key, value in facts.items() if isinstance(value, str)}
+    texts = {key: value for key, value in facts.items() if isinstance(value, str)}
+    return {**texts, "pid": str(pid)}
 
 
 async def ensure_running(home: AzureboxHome) -> tuple[Mapping[str, str], bool]:
@@ -79,7 +80,10 @@ async def ensure_running(home: AzureboxHome) -> tuple[Mapping[str, str], bool]:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if facts := await asyncio.to_thread(find_running, home):
-            return facts, True
+            is_ours = facts["pid"] == str(process.pid)
+            if not is_ours:  # somebody else's was faster, and has the lock that ours waits to see
+                process.terminate()
+            return facts, is_ours
         code = process.poll()
         if code is not None and code != _RUNS_ALREADY:
             raise TargetError(

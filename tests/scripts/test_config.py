@@ -18,8 +18,11 @@ def test_the_config_of_the_template_is_good_and_spells_out_its_defaults() -> Non
     assert next(iter(GOOD)) == "$schema"
     filled = config.with_defaults(GOOD)
     for key, value in GOOD["passes"]["finetune"].items():
-        if key != "training_args":
-            assert filled["passes"]["finetune"][key] == value
+        assert filled["passes"]["finetune"][key] == value or key == "training_args"
+    schema = json.loads((FINETUNING / "olive-config.schema.json").read_text("utf-8"))
+    ours = schema["properties"]["passes"]["properties"]["finetune"]["properties"]
+    for key, value in GOOD["passes"]["finetune"]["training_args"].items():
+        assert ours["training_args"]["properties"][key]["default"] == value
 
 
 def test_a_short_config_gets_the_defaults_of_the_schema() -> None:
@@ -30,7 +33,7 @@ def test_a_short_config_gets_the_defaults_of_the_schema() -> None:
     assert config.check(short) == []
     filled = config.with_defaults(short)["passes"]["finetune"]
     assert filled["r"] == 16
-    assert filled["training_args"]["num_train_epochs"] == 3
+    assert filled["training_args"]["num_train_epochs"] == 4
     assert "gradient_checkpointing" not in filled["training_args"]
 
 

@@ -37,7 +37,7 @@ def test_the_shipped_config_has_no_problem():
         ('"r": 16', '"r": -1', "config.value", "passes.finetune.r"),
         ('"alpha": 32', '"alfa": 32', "config.unknownKeyNear", "alfa"),
         ('"TunesmithAuto"', '"QLoRA2"', "config.value", "type"),
-        ('"num_train_epochs": 3', '"num_train_epochs": 0', "config.value", "num_train_epochs"),
+        ('"num_train_epochs": 4', '"num_train_epochs": 0', "config.value", "num_train_epochs"),
     ],
 )
 def test_a_bad_value_is_named_with_its_line(old, new, code, said):

@@ -42,6 +42,17 @@ def test_comparison_shows_shares_what_was_learned_and_what_is_still_wrong():
     assert "5 more answers" in shown
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_shows_every_figure_of_the_comparison(width):
+    terminal, out, _ = text_terminal(width)
+    comparison = Comparison(
+        plan=Plan("", (), ""), applied=True, run_id="r", facts_total=40, facts_base=3,
+        facts_tuned=37, general_total=20, general_base=20, general_tuned=17,
+    )  # fmt: skip
+    show_comparison(terminal.out, comparison)
+    assert all(figure in out.getvalue() for figure in (" 3/40", "37/40", "20/20", "17/20"))
+
+
 def test_examples_show_each_fact_once():
     answers = tuple(answer(n, "fact", False, True, n // 2) for n in range(6))
     learned, missed = pick_examples(answers)

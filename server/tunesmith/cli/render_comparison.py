@@ -15,6 +15,8 @@ from tunesmith.core.runs import Answer, Comparison
 LEARNED_SHOWN = 8
 MISSED_SHOWN = 3
 ANSWER_CHARS = 120
+BAR_CHARS = 20
+GAP_CHARS = 3
 
 
 def show_comparison(out: Console, comparison: Comparison) -> None:
@@ -39,7 +41,7 @@ def show_comparison(out: Console, comparison: Comparison) -> None:
         hidden = len(comparison.answers) - len(learned) - len(missed)
         if hidden > 0:
             out.print(text("cli.compare.more", count=hidden), style="hint")
-    out.print(_shares(comparison, unicode=has_unicode(out)))
+    out.print(_shares(comparison, out))
 
 
 def pick_examples(answers: tuple[Answer, ...]) -> tuple[list[Answer], list[Answer]]:
@@ -58,8 +60,9 @@ def pick_examples(answers: tuple[Answer, ...]) -> tuple[list[Answer], list[Answe
     return learned[:LEARNED_SHOWN], missed[:MISSED_SHOWN]
 
 
-def _shares(comparison: Comparison, *, unicode: bool) -> Table:
-    grid = Table.grid(padding=(0, 3, 0, 0))
+def _shares(comparison: Comparison, out: Console) -> Table:
+    unicode = has_unicode(out)
+    grid = Table.grid(padding=(0, GAP_CHARS, 0, 0))
     for justify in ("left", "right", "left", "right", "left"):
         grid.add_column(justify=justify, no_wrap=True)
     grid.add_row("", Text("base", "dim"), "", Text("tuned", "dim"), "")
@@ -77,19 +80,22 @@ def _shares(comparison: Comparison, *, unicode: bool) -> Table:
             comparison.general_total,
         ),
     )
+    # The bars take what the names and figures leave; on a narrow terminal they go, not those.
+    taken = max(len(row[0]) for row in rows) + 2 * len("40/40") + 5 * GAP_CHARS
+    width = min(BAR_CHARS, max(0, (out.width - taken) // 2))
     for name, base, tuned, total in rows:
         style = "good" if tuned >= base else "warn"
         grid.add_row(
             name,
             f"{base}/{total}",
-            _bar(base, total, unicode, "dim"),
+            _bar(base, total, unicode, "dim", width),
             Text(f"{tuned}/{total}", f"bold {style}"),
-            _bar(tuned, total, unicode, style),
+            _bar(tuned, total, unicode, style, width),
         )
     return grid
 
 
-def _bar(value: int, total: int, unicode: bool, style: str, width: int = 20) -> Text:
+def _bar(value: int, total: int, unicode: bool, style: str, width: int) -> Text:
     full = round(width * value / total) if total else 0
     on, off = ("█", "░") if unicode else ("#", ".")
     return Text.assemble((on * full, style), (off * (width - full), "dim"))

@@ -8,7 +8,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-BENCHMARKS = ("language_server", "quality")
+BENCHMARKS = ("language_server", "dataset_check", "quality")
 
 
 def main() -> None:

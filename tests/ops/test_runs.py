@@ -46,6 +46,7 @@ async def test_a_run_from_start_to_end(ctx, project):
     assert page.run.artifact == f"runs/{started.run.id}/adapter"
     texts = [line.text for line in ctx.reporter.lines]
     assert [t for t in texts if t.startswith("step ")] == [f"step {n}" for n in (1, 2, 3, 4)]
+    assert texts[-1] == "[tunesmith] Attempt 1 is done."
     assert [line.seq for line in ctx.reporter.lines] == list(range(len(texts)))
     assert [e.data["step"] for e in ctx.reporter.events if e.kind == "progress"] == [1, 2, 3, 4]
     assert not any("::tunesmith::" in t for t in texts)
@@ -198,8 +199,39 @@ async def test_logs_by_cursor_and_tail(ctx, project):
     assert list(page.lines) == [line.text for line in ctx.reporter.lines]
     tail = await run.logs(ctx, Logs(project=str(project), run=started.id, tail=2))
     assert tail.lines == page.lines[-2:]
+    again = Context(RecordingReporter(), ctx.home, ctx.cache)
+    await run.logs(again, Logs(project=str(project), run=started.id, tail=2, follow=True))
+    assert [(line.seq, line.text) for line in again.reporter.lines] == [*enumerate(tail.lines)]
     end = await run.logs(ctx, Logs(project=str(project), run=started.id, cursor=page.cursor))
     assert end.lines == ()
+
+
+async def test_what_a_kill_left_of_a_line_is_shown_once_the_run_is_over(ctx, project):
+    started = (await run.start(ctx, Start(project=str(project)))).run
+    await follow(ctx, project, started.id)
+    async with open_session(ctx, OneRun(project=str(project))) as session:
+        files, path = await session.files(), f"runs/{started.id}/log.txt"
+        cut = (await files.read(path)).decode() + "half a l\u00ef".encode()[:-1].decode("latin-1")
+        await files.write(path, cut.encode("latin-1"))
+    page = await run.logs(ctx, Logs(project=str(project), run=started.id))
+    assert page.lines[-1] == "half a l\ufffd"
+    assert page.at_end
+
+
+async def test_a_config_file_that_is_no_json_is_refused_and_kept(ctx, project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    spoilt = (copy / "infra/finetuning.config.json").read_text().replace("[", "[mine, ", 1)
+    (copy / "infra/finetuning.config.json").write_text(spoilt)
+    for operation, params in (
+        (run.start, Start(project=str(copy))),
+        (infra.apply, infra.Apply(project=str(copy))),
+    ):
+        with pytest.raises(ProjectError) as caught:
+            await operation(ctx, params)
+        assert caught.value.code == "project.configInvalid"
+        assert "infra/finetuning.config.json" in caught.value.message
+    assert (copy / "infra/finetuning.config.json").read_text() == spoilt
 
 
 async def test_unknown_and_impossible_runs(ctx, project):

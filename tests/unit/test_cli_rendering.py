@@ -89,6 +89,21 @@ def test_plain_progress_tells_each_phase_once_and_then_now_and_then():
     assert out.getvalue() == ""
 
 
+def test_plain_progress_only_fills_the_silence_of_a_job_that_prints_its_own():
+    terminal, out, err = text_terminal()
+    clock = [0.0]
+    reporter = PlainReporter(terminal.err, terminal.out, now=lambda: clock[0])
+    for step in range(1, 8):
+        clock[0] += 1.0
+        reporter.log(LogLine(step, f"step {step}/9"))
+        reporter.event(Event("progress", {"phase": "train", "step": step, "steps": 9}))
+    assert out.getvalue().splitlines() == [f"step {n}/9" for n in range(1, 8)]
+    assert err.getvalue() == ""
+    clock[0] += PLAIN_SECONDS
+    reporter.event(Event("progress", {"phase": "train", "step": 8, "steps": 9}))
+    assert err.getvalue().splitlines() == ["train 8/9"]
+
+
 def test_plain_progress_over_many_files_is_not_a_line_a_file():
     terminal, _, err = text_terminal()
     reporter = PlainReporter(terminal.err, terminal.out, now=lambda: 0.0)

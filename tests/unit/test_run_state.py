@@ -55,6 +55,10 @@ CASES = {
     "done, ARM forgot": (run_json("succeeded"), [ended(0)], [], "succeeded"),
     "done, launcher killed after": (
         run_json("succeeded"), [started()], [execution("Failed")], "succeeded"),
+    "done, the launcher has last words to say": (
+        run_json("succeeded"), [started()], [execution("Running")], "running"),
+    "stopped, the launcher has last words to say": (
+        run_json("stopped"), [started()], [execution("Stopped", ended=JUST_NOW)], "stopping"),
     "trainer failed": (run_json("failed"), [ended(1)], [execution("Failed")], "failed"),
     "stopped with a checkpoint": (
         run_json("stopped"), [ended(75)], [execution("Stopped")], "stopped"),
@@ -131,6 +135,16 @@ def test_nothing_runs_for_ever_once_its_execution_is_over():
     for run, tries, status in itertools.product(runs, attempts, over):
         found = state(run=run, attempts=tries, executions=[execution(status)])
         assert is_final(found.state), (run, tries, status, found.state)
+
+
+def test_an_execution_started_by_hand_is_the_run_of_its_name():
+    """It names no run, no folder and no attempt: its launcher made runs/<execution name>."""
+    by_hand = Execution("job-abc", "Running", LONG_AGO, "", {"COMMANDS": "[]"})
+    files = RunFiles("job-abc", REQUEST, run_json("running"), (started(),))
+    assert run_of(files, [by_hand], NOW).state == "running"
+    assert newest_attempt(files, [by_hand]) == 1
+    other = RunFiles("job-xyz", REQUEST, run_json("running"), (started(),))
+    assert run_of(other, [by_hand], NOW).state == "interrupted"
 
 
 def test_only_living_executions_make_a_run_alive():

@@ -12,6 +12,7 @@ from azure.mgmt.resource.resources.aio import ResourceManagementClient
 from tunesmith.azure.errors import told
 from tunesmith.azure.model_json import json_of
 from tunesmith.core.errors import InfraError
+from tunesmith.core.infra import type_of
 from tunesmith.core.infra_config import upper_outputs
 from tunesmith.core.json_values import at, items, mapping, words
 from tunesmith.core.ports import Deployed, Deployment, Group, ResourceChange
@@ -177,9 +178,3 @@ def _change(change: Mapping[str, Any]) -> ResourceChange:
         kind,
         tuple(p for p in paths if p),
     )
-
-
-def type_of(resource_id: str) -> str:
-    """Return the type of a resource id, "Microsoft.App/jobs" style; "" for an id without one."""
-    behind = resource_id.rpartition("/providers/")[2].split("/")
-    return "/".join([behind[0], *behind[1::2]]) if "/providers/" in resource_id else ""

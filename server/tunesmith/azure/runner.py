@@ -14,7 +14,7 @@ from azure.mgmt.appcontainers.aio import ContainerAppsAPIClient
 
 from tunesmith.azure.errors import told
 from tunesmith.azure.model_json import json_of
-from tunesmith.core.errors import RunError
+from tunesmith.core.errors import RunError, TargetError
 from tunesmith.core.json_values import at, items, mapping, words
 from tunesmith.core.ports import Execution, ExecutionStatus, Replica
 from tunesmith.core.targets import CloudProfile
@@ -89,9 +89,7 @@ class AzureRunner:
         answer = await self._get(f"{job}/executions/{execution}/replicas")
         return tuple(_replica(mapping(r)) for r in items(answer.get("value")))
 
-    async def console(
-        self, job: str, execution: str, *, follow: bool, tail: int = 300
-    ) -> AsyncIterator[str]:
+    async def console(self, job: str, execution: str) -> AsyncIterator[str]:
         """Read the log stream with a token of its own, dropping the service's two opening lines."""
         answer = await self._get(f"{job}/executions/{execution}/replicas")
         containers = [
@@ -104,23 +102,21 @@ class AzureRunner:
             return
         token = await self._token(job)
         # Not through the client's pipeline, which would put the ARM token over the stream's own.
-        query = {"follow": str(follow).lower(), "output": "json", "tailLines": str(min(tail, 300))}
+        query = {"follow": "false", "output": "json", "tailLines": "300"}  # the service's most
         verify = ssl.create_default_context(cafile=self._ca_file)
-        forever = aiohttp.ClientTimeout(total=None, sock_connect=20.0)
+        limits = aiohttp.ClientTimeout(total=60.0, sock_connect=20.0)
         headers = {"Authorization": f"Bearer {token}"}
-        async with (
-            aiohttp.ClientSession(timeout=forever, headers=headers) as http,
-            http.get(endpoint, params=query, ssl=verify) as answer,
-        ):
-            if answer.status >= 400:
-                return
-            rest = b""
-            async for piece in answer.content.iter_any():
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    text = _stream_line(line)
-                    if text is not None:
-                        yield text
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limits, headers=headers) as http,
+                http.get(endpoint, params=query, ssl=verify) as answer,
+            ):
+                printed = await answer.read() if answer.status < 400 else b""
+        except (aiohttp.ClientError, TimeoutError) as e:
+            raise TargetError("target.cutOff", reason=type(e).__name__, retryable=True) from e
+        for line in printed.split(b"\n"):
+            if (text := _stream_line(line)) is not None:
+                yield text
 
     async def _job(self, job: str) -> Mapping[str, Any] | None:
         with told(job):

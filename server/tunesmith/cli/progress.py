@@ -108,7 +108,10 @@ class QuietReporter:
 
 
 class PlainReporter:
-    """One line for each new phase, and at most one every PLAIN_SECONDS within it."""
+    """One line for each new phase, and at most one every PLAIN_SECONDS within it.
+
+    A job that prints lines of its own tells its progress in them; events only fill its silence.
+    """
 
     def __init__(
         self, err: Console, out: Console, now: Callable[[], float] = time.monotonic
@@ -118,6 +121,7 @@ class PlainReporter:
         self._now = now
         self._phase = ""
         self._told_at = 0.0
+        self._heard_at = -PLAIN_SECONDS
         self._training = Training()
 
     def step(self, step: Step) -> None:
@@ -133,6 +137,8 @@ class PlainReporter:
 
     def log(self, line: LogLine) -> None:
         """Print a log line on stdout, where a pipe expects it."""
+        if line.source == "job":
+            self._heard_at = self._now()
         self._out.print(Text(line.text), soft_wrap=True)
 
     def event(self, event: Event) -> None:
@@ -140,6 +146,8 @@ class PlainReporter:
         if event.kind == "progress":
             training = self._training
             training.update(event.data)
+            if self._now() - self._heard_at < PLAIN_SECONDS:
+                return
             where = f"{training.phase or text('cli.progress.training')}"
             if training.steps:
                 where += f" {training.step}/{training.steps}"

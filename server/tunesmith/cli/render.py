@@ -13,7 +13,7 @@ from tunesmith.cli.render_comparison import show_comparison
 from tunesmith.cli.render_plan import show_plan_table
 from tunesmith.cli.render_project import show_check, show_created, show_project
 from tunesmith.cli.render_runs import show_log_page, show_run, show_run_list
-from tunesmith.cli.tables import facts, list_table, state_text
+from tunesmith.cli.tables import list_table, print_facts, state_text
 from tunesmith.cli.terminal import Terminal
 from tunesmith.cli.units import duration, size
 from tunesmith.core.doctor import DoctorReport
@@ -24,7 +24,7 @@ from tunesmith.core.plan import Plan
 from tunesmith.core.project import CheckReport, CreatedProject, Project
 from tunesmith.core.runs import Comparison, LogPage, Run, RunList, RunStarted
 from tunesmith.core.sync import SyncResult
-from tunesmith.core.targets import TargetStatus
+from tunesmith.core.targets import ImageStatus, TargetStatus
 
 
 def show_plan(terminal: Terminal, plan: Plan) -> None:
@@ -84,7 +84,7 @@ def _show_infra_result(out: Console, result: InfraResult) -> None:
     rows = [(name, str(value)) for name, value in result.outputs.items() if value is not None]
     rows = [(name, value) for name, value in rows if name.lower() != "commands"]
     if rows:
-        out.print(facts(rows))
+        print_facts(out, rows)
     if result.portal_url:
         words = Text.assemble((text("cli.infra.page") + " ", "hint"), (result.portal_url, "accent"))
         out.print(words, soft_wrap=True)
@@ -95,7 +95,7 @@ def _show_infra_status(out: Console, status: InfraStatus) -> None:
         out.print(text("cli.infra.nothing"))
         _next(out, "tunesmith infra apply")
         return
-    out.print(facts([("Resource group", status.resource_group), ("Location", status.location)]))
+    print_facts(out, [("Resource group", status.resource_group), ("Location", status.location)])
     table = list_table("Resource", "Type", "State")
     for resource in status.resources:
         table.add_row(resource.name, Text(resource.type, "dim"), state_text(resource.state))
@@ -131,7 +131,7 @@ def _show_endpoint(out: Console, endpoint: Endpoint) -> None:
         rows.append(("Base model", endpoint.base_model))
     if endpoint.detail:
         rows.append(("Detail", endpoint.detail))
-    out.print(facts(rows))
+    print_facts(out, rows)
     if endpoint.state == "healthy":
         _next(out, "tunesmith endpoint open")
     elif endpoint.state in ("absent", "stopped"):
@@ -167,18 +167,19 @@ def _show_target(out: Console, status: TargetStatus) -> None:
         rows.append(("Address", status.arm_url))
     if status.detail:
         rows.append(("Detail", status.detail))
-    out.print(facts(rows))
+    print_facts(out, rows)
     if status.images:
-        table = list_table("Image", "State", "Where")
-        for image in status.images:
-            state = "ready" if image.ready else "missing"
-            where = image.path
-            if not image.ready and image.download_bytes:
-                where = text("cli.target.download", size=size(image.download_bytes))
-            table.add_row(image.name, state_text(state), Text(where, "dim"))
-        out.print(table)
+        out.print()
+        print_facts(out, [(image.name, _image(image)) for image in status.images])
     if status.state == "unprepared":
         _next(out, f"tunesmith target prepare {status.name}")
+
+
+def _image(image: ImageStatus) -> Text:
+    where = image.path
+    if not image.ready and image.download_bytes:
+        where = text("cli.target.download", size=size(image.download_bytes))
+    return Text.assemble(state_text("ready" if image.ready else "missing"), "  ", (where, "dim"))
 
 
 def _show_doctor(out: Console, report: DoctorReport) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tunesmith.cli.tables import facts
+from tunesmith.cli.tables import print_facts
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
 from tunesmith.core.project import CheckReport, CreatedProject, Project
@@ -21,7 +21,7 @@ def show_created(out: Console, created: CreatedProject) -> None:
     """A new project, and what to do in it."""
     folder = _short(created.folder)
     out.print(Text(text("cli.project.created", folder=folder, files=created.files), "good"))
-    out.print(facts([("Base model", created.model)]))
+    print_facts(out, [("Base model", created.model)])
     for line in (f"cd {folder}", "tunesmith project check", "tunesmith infra apply"):
         out.print(Text.assemble(("  " + text("cli.next") + " ", "hint"), (line, "accent")))
 
@@ -34,19 +34,18 @@ def _short(folder: str) -> str:
 
 def show_project(out: Console, project: Project) -> None:
     """What the folder is."""
-    out.print(
-        facts(
-            [
-                ("Project", Text(project.name, "bold")),
-                ("Folder", project.folder),
-                ("Base model", project.model or "-"),
-                ("Recipe", project.recipe or "-"),
-                ("Dataset", project.dataset or "-"),
-                ("Target", project.target),
-                ("Provisioned", ", ".join(project.provisioned) or text("cli.project.nothing")),
-                ("Template", project.template_version or "-"),
-            ]
-        )
+    print_facts(
+        out,
+        [
+            ("Project", Text(project.name, "bold")),
+            ("Folder", project.folder),
+            ("Base model", project.model or "-"),
+            ("Recipe", project.recipe or "-"),
+            ("Dataset", project.dataset or "-"),
+            ("Target", project.target),
+            ("Provisioned", ", ".join(project.provisioned) or text("cli.project.nothing")),
+            ("Template", project.template_version or "-"),
+        ],
     )
     show_problems(out, project.problems)
 

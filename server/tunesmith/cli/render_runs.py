@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from tunesmith.cli.tables import facts, list_table, state_text
+from tunesmith.cli.tables import list_table, print_facts, state_text
 from tunesmith.cli.units import ago, between
 from tunesmith.core.messages import text
 from tunesmith.core.runs import LogPage, Run, RunList
@@ -67,7 +67,7 @@ def show_run(out: Console, run: Run) -> None:
         rows.append(("Executions", ", ".join(run.executions)))
     if run.artifact:
         rows.append(("Made", run.artifact))
-    out.print(facts(rows))
+    print_facts(out, rows)
     step = {
         "running": "tunesmith run logs -f",
         "queued": "tunesmith run logs -f",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -32,14 +33,11 @@ def list_table(*headings: str) -> Table:
     return table
 
 
-def facts(rows: Sequence[tuple[str, str | Text]]) -> Table:
-    """Names on the left, values on the right."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
+def print_facts(out: Console, rows: Sequence[tuple[str, str | Text]]) -> None:
+    """Names on the left, values on the right; no value gets a line break that is copied with it."""
+    width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        grid.add_row(name, value)
-    return grid
+        out.print(Text.assemble((name.ljust(width), "dim"), "  ", value), soft_wrap=True)
 
 
 def state_text(state: str) -> Text:

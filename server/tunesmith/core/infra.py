@@ -37,3 +37,9 @@ class InfraStatus:
     location: str
     exists: bool
     resources: tuple[InfraResource, ...]
+
+
+def type_of(resource_id: str) -> str:
+    """Return the type of a resource id, "Microsoft.App/jobs" style; "" for an id without one."""
+    behind = resource_id.rpartition("/providers/")[2].split("/")
+    return "/".join([behind[0], *behind[1::2]]) if "/providers/" in resource_id else ""

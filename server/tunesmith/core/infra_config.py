@@ -24,6 +24,11 @@ KEYS: Mapping[Kind, tuple[str, ...]] = {
 """The keys that must be filled for a kind to count as provisioned."""
 
 
+def config_file(kind: Kind) -> str:
+    """Return a kind's config file, relative to the project."""
+    return f"infra/{kind}.config.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Provisioned:
     """Names of what is provisioned, out of a filled config file; "" for what a kind lacks."""

@@ -173,10 +173,11 @@ class Runner(Protocol):
         """Return the execution's replicas; () when there is none (any more)."""
         ...
 
-    def console(
-        self, job: str, execution: str, *, follow: bool, tail: int = 300
-    ) -> AsyncIterator[str]:
-        """Yield what the execution's first container printed, in lines; nothing when it is gone."""
+    def console(self, job: str, execution: str) -> AsyncIterator[str]:
+        """Yield the last 300 lines that the execution's first container has printed by now.
+
+        Nothing when it is gone. Raises: TargetError("target.cutOff").
+        """
         ...
 
 

@@ -2,7 +2,8 @@
 
 Every file may be missing or old, ARM may have forgotten an execution, and any process may have been
 killed without a word. The rule that follows: "running" is said only while ARM holds the newest
-execution to be alive, so no SIGKILL leaves a run running for ever.
+execution to be alive, so no SIGKILL leaves a run running for ever. And an end is said only once
+nothing of the attempt lives any more: its log is whole then, and a resume meets nobody.
 """
 
 from __future__ import annotations
@@ -81,18 +82,21 @@ def is_final(state: RunState) -> bool:
     return state in ("stopped", "interrupted", "failed", "succeeded")
 
 
-def is_execution_of(execution: Execution, run_id: str) -> bool:
-    """Whether the execution trains this run: comparisons of it carry another task folder."""
-    return (
-        execution.env.get("TUNESMITH_RUN_ID") == run_id
-        and execution.env.get("TUNESMITH_TASK_DIR", f"runs/{run_id}") == f"runs/{run_id}"
+def is_execution_of(execution: Execution, run_id: str, task_dir: str = "") -> bool:
+    """Whether the execution works in a task folder of the run (default: trains it).
+
+    One that was started by hand names no run; its launcher makes one of the execution's name.
+    """
+    trains = f"runs/{run_id}"
+    return execution.env.get("TUNESMITH_RUN_ID", execution.name) == run_id and (
+        execution.env.get("TUNESMITH_TASK_DIR", trains) == (task_dir or trains)
     )
 
 
 def attempt_of(execution: Execution) -> int:
-    """Return the attempt's number that the execution was started with, 0 when it says none."""
+    """Return the attempt's number that the execution was started with; by hand it is the first."""
     digits = execution.env.get("TUNESMITH_ATTEMPT", "")
-    return int(digits) if digits.isdecimal() else 0
+    return int(digits) if digits.isdecimal() else 1
 
 
 def newest_attempt(files: RunFiles, executions: Sequence[Execution]) -> int:
@@ -108,6 +112,11 @@ def _state(files: RunFiles, execution: Execution | None, now: datetime) -> tuple
     run = files.run if files.run and whole(files.run.get("attempt")) in (0, current) else None
 
     if run and run.get("state") in ("succeeded", "failed", "stopped"):
+        if execution and attempt and attempt.end is None:  # the launcher has the log's last words
+            if not execution.is_over:
+                return "running", ""
+            if run["state"] == "stopped" and _within(execution.ended_at, now, STOP_GRACE):
+                return "stopping", text("run.reason.stopping")
         return _told_by_trainer(run)
     if attempt and attempt.end is not None:
         return _told_by_launcher(attempt.end, run)

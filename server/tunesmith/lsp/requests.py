@@ -33,8 +33,8 @@ def handler_of(
     """
 
     async def handle(raw: Any) -> dict[str, Any]:
-        params, token = _without_token(raw)
         try:
+            params, token = _without_token(raw)
             structured = from_wire(operation.params, params)
         except WireError as error:
             raise failures.bad_params(error) from None
@@ -71,10 +71,16 @@ async def _cancellable(task: asyncio.Task[Any]) -> Any:
 
 
 def _without_token(raw: Any) -> tuple[Any, Any]:
-    """Split the client's workDoneToken from the params; an absent object counts as an empty one."""
+    """Split the client's workDoneToken from the params; an absent object counts as an empty one.
+
+    Raises: WireError for a token that LSP does not know.
+    """
     if raw is None:
         return {}, None
     if not isinstance(raw, dict):
         return raw, None
     params = dict(cast("dict[str, Any]", raw))
-    return params, params.pop("workDoneToken", None)
+    token = params.pop("workDoneToken", None)
+    if token is not None and type(token) not in (int, str):
+        raise WireError({"workDoneToken": "expected a string or an integer"})
+    return params, token

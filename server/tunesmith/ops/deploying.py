@@ -14,6 +14,7 @@ from tunesmith.core.reporter import Step
 from tunesmith.core.runs import Run
 from tunesmith.ops.endpoint_health import read_endpoint
 from tunesmith.ops.provisioning import Prepared, apply_provisioning, plan_provisioning
+from tunesmith.ops.pushing import PreparedPush, apply_push, prepare_push, push_row, shown
 from tunesmith.ops.run_folder import checked_id, read_run, read_runs
 from tunesmith.ops.session import Session
 from tunesmith.workspace.project_folder import read_project
@@ -31,6 +32,7 @@ class PreparedDeploy:
     plan: Plan
     run: Run
     provisioning: Prepared
+    push: PreparedPush
 
 
 async def plan_deploy(session: Session, run_id: str | None) -> PreparedDeploy:
@@ -50,13 +52,15 @@ async def plan_deploy(session: Session, run_id: str | None) -> PreparedDeploy:
                 "endpoint.runNotServable", run=run.id, state=text(f"run.state.{run.state}")
             )
     provisioning = await plan_provisioning(session, "inference", {"runId": run.id})
+    push = await prepare_push(session)
     serve = PlanRow("run", run.id, text("endpoint.plan.serve", model=run.model))
     plan = replace(
         provisioning.plan,
         title=text("endpoint.plan.title", run=run.id),
-        rows=(*provisioning.plan.rows, serve),
+        rows=(push_row(shown(push)), *provisioning.plan.rows, serve),
+        warnings=(*provisioning.plan.warnings, *push.plan.warnings),
     )
-    return PreparedDeploy(plan, run, provisioning)
+    return PreparedDeploy(plan, run, provisioning, push)
 
 
 async def apply_deploy(session: Session, prepared: PreparedDeploy) -> Endpoint:
@@ -65,11 +69,7 @@ async def apply_deploy(session: Session, prepared: PreparedDeploy) -> Endpoint:
     Cancelled, the app goes on starting.
     Raises: EndpointError("endpoint.unhealthy" | "endpoint.slow").
     """
-    from tunesmith.ops.registry import ProjectParams
-    from tunesmith.ops.share import Push, push
-
-    params = ProjectParams(project=str(session.project.root), target=session.target.name)
-    await push(session.ctx, Push(project=params.project, target=params.target))
+    await apply_push(await session.files(), prepared.push, session.ctx.reporter)
     await apply_provisioning(session, prepared.provisioning)
     session = replace(session, project=read_project(str(session.project.root)))
     names = session.provisioned("inference")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.core.infra import type_of
 from tunesmith.core.infra_config import KINDS
 from tunesmith.core.json_values import items, mapping, words
 from tunesmith.core.messages import text
@@ -48,11 +49,11 @@ async def plan_destroy(session: Session) -> Doomed:
             ids.setdefault(resource_id.lower(), resource_id)
     present = {words(r.get("id")).lower(): r for r in await provisioner.resources(name)}
     ours = [i for key, i in ids.items() if key in present and _is_top_level(i)]
-    ours.sort(key=lambda i: _rank(_type(i)))
+    ours.sort(key=lambda i: _rank(type_of(i)))
     others = [key for key in present if key not in ids and _is_top_level(key)]
     made_by_us = group is not None and PROJECT_TAG in group.tags
     whole = made_by_us and not others
-    rows = [PlanRow("delete", i.rpartition("/")[2], _type(i)) for i in ours]
+    rows = [PlanRow("delete", i.rpartition("/")[2], type_of(i)) for i in ours]
     if whole:
         rows.append(PlanRow("delete", name, text("infra.row.group")))
     rows += [
@@ -65,7 +66,7 @@ async def plan_destroy(session: Session) -> Doomed:
         cost=text("infra.cost.destroy"),
         warnings=(text("infra.destroyWarning"),) if ours else (),
     )
-    resources = tuple((i, versions.get(_type(i).lower(), "")) for i in ours)
+    resources = tuple((i, versions.get(type_of(i).lower(), "")) for i in ours)
     return Doomed(plan, name, whole, resources)
 
 
@@ -103,13 +104,8 @@ def _collect(template: Mapping[str, Any], versions: dict[str, str]) -> None:
             _collect(nested, versions)
 
 
-def _type(resource_id: str) -> str:
-    behind = resource_id.rpartition("/providers/")[2].split("/")
-    return "/".join([behind[0], *behind[1::2]])
-
-
 def _is_top_level(resource_id: str) -> bool:
-    return _type(resource_id).count("/") == 1 and not _type(resource_id).lower().startswith(
+    return type_of(resource_id).count("/") == 1 and not type_of(resource_id).lower().startswith(
         "microsoft.resources/"
     )
 

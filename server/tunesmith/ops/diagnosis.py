@@ -115,7 +115,7 @@ def _images(status: TargetStatus | str) -> Finding:
     fix = "tunesmith target prepare"
     if isinstance(status, str):
         return Finding("images", "error", status, fix)
-    missing = [i.name for i in status.images if i.name in NEEDED and not i.ready]
+    missing = [i.name for i in status.images if not i.ready]
     if missing:
         detail = text("target.imagesMissing", names=", ".join(missing))
         return Finding("images", "warning", detail, fix)

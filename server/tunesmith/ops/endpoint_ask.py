@@ -6,11 +6,10 @@ import time
 
 import aiohttp
 
-from tunesmith.core.endpoints import Endpoint, EndpointAnswer
+from tunesmith.core.endpoints import EndpointAnswer
 from tunesmith.core.errors import EndpointError
 from tunesmith.core.json_values import at, items, mapping, whole, words
-from tunesmith.ops.endpoint_health import read_endpoint
-from tunesmith.ops.provisioning import API_KEY_SECRET
+from tunesmith.ops.endpoint_health import healthy_endpoint, read_key
 from tunesmith.ops.session import Session
 
 _TIMEOUT = aiohttp.ClientTimeout(total=180.0)
@@ -50,18 +49,3 @@ async def ask_endpoint(session: Session, question: str, *, base: bool) -> Endpoi
         whole(at(answer, "usage", "completion_tokens")),
         round(time.monotonic() - started, 2),
     )
-
-
-async def healthy_endpoint(session: Session) -> Endpoint:
-    """Return the endpoint, or refuse when it does not answer yet."""
-    found = await read_endpoint(session)
-    if found.state == "absent":
-        raise EndpointError("endpoint.notDeployed")
-    if found.state != "healthy":
-        raise EndpointError("endpoint.notHealthy", state=found.state, detail=found.detail or "-")
-    return found
-
-
-async def read_key(session: Session, endpoint: Endpoint) -> str:
-    """Read the app's key from its secrets, for this call only."""
-    return await session.hosting().secret(endpoint.name, API_KEY_SECRET) or ""

@@ -86,18 +86,31 @@ async def ask_health(url: str) -> Health:
     )
 
 
-async def make_link(session: Session) -> EndpointLink:
-    """Ask the app for a link that signs one browser in, with the key that is read for this only.
+async def healthy_endpoint(session: Session) -> Endpoint:
+    """Return the endpoint, one that answers.
 
-    Raises: EndpointError("endpoint.notDeployed" | "endpoint.notHealthy" | "endpoint.linkRefused").
+    Raises: EndpointError("endpoint.notDeployed" | "endpoint.notHealthy").
     """
     found = await read_endpoint(session)
     if found.state == "absent":
         raise EndpointError("endpoint.notDeployed")
     if found.state != "healthy":
         raise EndpointError("endpoint.notHealthy", state=found.state, detail=found.detail or "-")
-    key = await session.hosting().secret(found.name, API_KEY_SECRET)
-    headers = {"Authorization": f"Bearer {key or ''}"}
+    return found
+
+
+async def read_key(session: Session, endpoint: Endpoint) -> str:
+    """Read the app's key from its secrets, for this call only."""
+    return await session.hosting().secret(endpoint.name, API_KEY_SECRET) or ""
+
+
+async def make_link(session: Session) -> EndpointLink:
+    """Ask the app for a link that signs one browser in, with the key that is read for this only.
+
+    Raises: EndpointError("endpoint.notDeployed" | "endpoint.notHealthy" | "endpoint.linkRefused").
+    """
+    found = await healthy_endpoint(session)
+    headers = {"Authorization": f"Bearer {await read_key(session, found)}"}
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as http,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from tunesmith.core.infra import InfraResource, InfraResult, InfraStatus
+from tunesmith.core.infra_config import KINDS
 from tunesmith.core.infra_config import Kind as InfraKind
 from tunesmith.core.json_values import at, words
 from tunesmith.core.messages import text
@@ -13,8 +14,6 @@ from tunesmith.ops.registry import ProjectParams, arg, operation
 
 if TYPE_CHECKING:
     from tunesmith.ops.context import Context
-
-KINDS = ("finetuning", "inference")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from tunesmith.core.targets import ImageStatus, TargetStatus
 from tunesmith.ops.session import azurebox_home
 
 if TYPE_CHECKING:
+    from tunesmith.azure.azurebox_process import AzureboxHome
     from tunesmith.ops.context import Context
 
 NEEDED = ("training", "inference")
@@ -36,8 +37,8 @@ async def local_status(ctx: Context) -> TargetStatus:
 
     home = azurebox_home(ctx)
     facts = azurebox_process.find_running(home)
-    images = await azurebox_process.images(home)
-    missing = [i.name for i in images if i.name in NEEDED and not i.ready]
+    images = await _needed_images(home)
+    missing = [i.name for i in images if not i.ready]
     if missing:
         return TargetStatus(
             "local",
@@ -59,7 +60,7 @@ async def prepare_local(ctx: Context) -> TargetStatus:
     from tunesmith.azure import azurebox_process
 
     home = azurebox_home(ctx)
-    missing = [i for i in await azurebox_process.images(home) if i.name in NEEDED and not i.ready]
+    missing = [i for i in await _needed_images(home) if not i.ready]
     if missing:
         ctx.reporter.step(Step(text("target.willDownload", what=_sizes(missing))))
     for index, image in enumerate(missing):
@@ -73,6 +74,12 @@ async def prepare_local(ctx: Context) -> TargetStatus:
     if is_new:
         ctx.reporter.step(Step(text("target.started")))
     return await local_status(ctx)
+
+
+async def _needed_images(home: AzureboxHome) -> tuple[ImageStatus, ...]:
+    from tunesmith.azure.azurebox_process import images
+
+    return tuple(image for image in await images(home) if image.name in NEEDED)
 
 
 def _sizes(images: list[ImageStatus]) -> str:

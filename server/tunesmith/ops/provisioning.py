@@ -11,8 +11,8 @@ from typing import Any
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.infra import InfraResult
-from tunesmith.core.infra_config import Kind
-from tunesmith.core.json_values import items, mapping, words
+from tunesmith.core.infra_config import Kind, config_file
+from tunesmith.core.json_values import at, items, mapping, words
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Action, Plan, PlanRow
 from tunesmith.core.ports import Deployment, ResourceChange
@@ -47,8 +47,9 @@ async def plan_provisioning(
     """Read template and parameters and ask the cloud what they would change.
 
     `extra`: parameters of this call alone, such as the run to serve.
-    Raises: InfraError, ToolMissing("tool.bicepMissing").
+    Raises: InfraError, ToolMissing("tool.bicepMissing"), ProjectError for a broken config file.
     """
+    session.refuse_broken_config(kind)
     root = session.project.root
     session.ctx.reporter.step(Step(text("infra.planning", kind=kind)))
     files = load_template(root, kind)
@@ -91,9 +92,7 @@ async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResul
         done = await cloud.provisioner.deploy(prepared.group, prepared.deployment)
     outputs = write_outputs(session.project.root, prepared.kind, done.outputs)
     group_id = f"/subscriptions/{cloud.profile.subscription_id}/resourceGroups/{prepared.group}"
-    reporter.step(
-        Step(text("infra.deployed", kind=prepared.kind, file=f"infra/{prepared.kind}.config.json"))
-    )
+    reporter.step(Step(text("infra.deployed", kind=prepared.kind, file=config_file(prepared.kind))))
     return InfraResult(
         prepared.kind, prepared.plan, True, outputs, portal_link(cloud.profile, group_id)
     )
@@ -147,7 +146,9 @@ def _template_resources(template: Mapping[str, Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name, resource in named:
         body = mapping(resource)
-        if not body.get("existing"):
+        if module := mapping(at(body, "properties", "template")):
+            found += _template_resources(module)
+        elif not body.get("existing"):
             found.append((words(body.get("type")), str(name)))
     return found
 

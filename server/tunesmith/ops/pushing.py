@@ -23,10 +23,12 @@ from tunesmith.core.manifest import (
     to_json,
 )
 from tunesmith.core.messages import text
-from tunesmith.core.plan import Plan
+from tunesmith.core.plan import Plan, PlanRow
 from tunesmith.core.ports import Files
 from tunesmith.core.reporter import Reporter, Step
+from tunesmith.core.run_request import inputs_of
 from tunesmith.core.share_names import Refused, fold
+from tunesmith.core.size_text import size_text
 from tunesmith.core.sync import (
     SyncPlan,
     SyncResult,
@@ -35,6 +37,7 @@ from tunesmith.core.sync import (
     push_plan,
     worth_reading,
 )
+from tunesmith.ops.session import Session
 from tunesmith.workspace.project_folder import STATE_FOLDER
 from tunesmith.workspace.scan import Scan, scan_workspace
 from tunesmith.workspace.sync_state import SyncState
@@ -57,6 +60,18 @@ class PreparedPush:
     sync: SyncPlan
     plan: Plan
     force: bool
+
+
+async def prepare_push(session: Session, *, force: bool = False) -> PreparedPush:
+    """Plan the push of a session's project to its target."""
+    return await plan_push(
+        await session.files(),
+        session.project.root,
+        target=session.target.name,
+        named=inputs_of(session.project.config.values).files,
+        force=force,
+        reporter=session.ctx.reporter,
+    )
 
 
 async def plan_push(
@@ -149,6 +164,14 @@ async def apply_push(files: Files, push: PreparedPush, reporter: Reporter) -> Sy
         conflicts=(),
         seconds=time.monotonic() - started,
     )
+
+
+def push_row(push: SyncResult) -> PlanRow:
+    """Return a push as one row of a larger plan."""
+    if not push.files and not push.deleted:
+        return PlanRow("keep", text("run.plan.share"), text("run.plan.shareSame"))
+    detail = text("run.plan.push", files=push.files, size=size_text(push.size_bytes))
+    return PlanRow("upload", text("run.plan.share"), detail)
 
 
 def shown(push: PreparedPush) -> SyncResult:

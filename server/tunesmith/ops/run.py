@@ -14,7 +14,6 @@ from tunesmith.core.reporter import LogLine
 from tunesmith.core.run_request import new_run_id
 from tunesmith.core.run_state import is_final, newest_attempt
 from tunesmith.core.runs import Comparison, LogPage, Run, RunList, RunStarted
-from tunesmith.core.size_text import size_text
 from tunesmith.ops.registry import ProjectParams, arg, operation
 
 if TYPE_CHECKING:
@@ -70,9 +69,9 @@ class Compare(OneRun):
 async def start(ctx: Context, p: Start) -> RunStarted:
     """Push what changed, freeze the inputs and start fine-tuning."""
     from tunesmith.ops import run_start
+    from tunesmith.ops.pushing import apply_push, prepare_push, shown
     from tunesmith.ops.run_folder import checked_id, read_run
     from tunesmith.ops.session import open_session
-    from tunesmith.ops.share import Push, push
 
     async with open_session(ctx, p) as session:
         files = await session.files()
@@ -85,10 +84,11 @@ async def start(ctx: Context, p: Start) -> RunStarted:
         else:
             frozen = run_start.prepare_inputs(session.project)
             commands = run_start.commands_of(session)
-            pushed = await push(ctx, Push(project=p.project, target=p.target, dry_run=p.dry_run))
-            plan = _start_plan(session, run_id, frozen, commands, pushed)
+            push = await prepare_push(session)
+            plan = _start_plan(session, p.run, frozen, commands, shown(push))
             if p.dry_run:
                 return RunStarted(plan, False, None)
+            await apply_push(files, push, ctx.reporter)
             await run_start.make_run(session, run_id, frozen)
         run = await read_run(session, run_id)
         if run.state == "created":
@@ -129,17 +129,18 @@ async def logs(ctx: Context, p: Logs) -> LogPage:
         path = f"runs/{run_id}/log.txt"
         run = await read_run(session, run_id)
         files = await session.files()
+        lines, cursor = list[str](), p.cursor
         if not p.follow or p.tail is not None:
-            lines, cursor = await read_lines(files, path, p.cursor, p.tail)
+            is_over = is_final(run.state)
+            lines, cursor = await read_lines(files, path, cursor, p.tail, is_over=is_over)
             if not p.follow:
-                at_end = is_final(run.state) and cursor >= (await files.size(path) or 0)
-                return LogPage(run, tuple(lines), cursor, at_end)
+                return LogPage(run, tuple(lines), cursor, at_end=is_over)
             for number, line in enumerate(lines):
                 ctx.reporter.log(LogLine(number, line))
-        else:
-            cursor = p.cursor
-        run, cursor = await follow(session, path, cursor, lambda: read_run(session, run_id))
-        return LogPage(run, (), cursor, True)
+        run, cursor = await follow(
+            session, path, cursor, lambda: read_run(session, run_id), len(lines)
+        )
+        return LogPage(run, (), cursor, at_end=True)
 
 
 @operation("run/stop", OneRun, Run, long=True, still_running="running.stop")
@@ -199,26 +200,30 @@ def _known_plan(run_id: str) -> Plan:
 
 
 def _start_plan(
-    session: Session, run_id: str, frozen: FrozenInputs, commands: list[str], pushed: SyncResult
+    session: Session,
+    run_id: str | None,
+    frozen: FrozenInputs,
+    commands: list[str],
+    push: SyncResult,
 ) -> Plan:
-    inputs = frozen.inputs
+    """`run_id` None: the id is made when the run is, so the plan cannot name it."""
+    from tunesmith.ops.pushing import push_row
+
     rows = [
-        PlanRow(
-            "upload", f"{pushed.files}", text("run.plan.push", size=size_text(pushed.size_bytes))
-        ),
+        push_row(push),
         PlanRow(
             "create",
-            f"runs/{run_id}",
+            f"runs/{run_id or text('run.plan.newId')}",
             text("run.plan.freeze", files=len(frozen.contents), rows=frozen.dataset_rows),
         ),
-        PlanRow("run", inputs.model, text("run.plan.train", command=commands[-1])),
+        PlanRow("run", frozen.inputs.model, text("run.plan.train", command=commands[-1])),
     ]
     is_local = session.target.name == "local"
     return Plan(
-        text("run.plan.title", run=run_id),
+        text("run.plan.title", run=run_id) if run_id else text("run.plan.titleNew"),
         tuple(rows),
         text("infra.cost.local" if is_local else "run.plan.costAzure"),
-        pushed.plan.warnings,
+        push.plan.warnings,
     )
 
 

@@ -13,7 +13,7 @@ from tunesmith.core.errors import RunError
 from tunesmith.core.json_values import mapping, words
 from tunesmith.core.ports import Execution, Files
 from tunesmith.core.run_request import RUN_ID
-from tunesmith.core.run_state import Attempt, RunFiles, run_of
+from tunesmith.core.run_state import Attempt, RunFiles, is_execution_of, run_of
 from tunesmith.core.runs import Run
 from tunesmith.ops.session import Session
 
@@ -122,10 +122,5 @@ def unknown_run(run_id: str, known: Sequence[str]) -> RunError:
 
 def executions_of(executions: Sequence[Execution], run_id: str, task_dir: str) -> list[Execution]:
     """Return the executions that work in a task folder, newest attempt first."""
-    mine = [
-        e
-        for e in executions
-        if e.env.get("TUNESMITH_RUN_ID") == run_id
-        and e.env.get("TUNESMITH_TASK_DIR", f"runs/{run_id}") == task_dir
-    ]
+    mine = [e for e in executions if is_execution_of(e, run_id, task_dir)]
     return sorted(mine, key=lambda e: e.started_at, reverse=True)

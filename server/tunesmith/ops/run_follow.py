@@ -21,18 +21,15 @@ POLL_SLOW_S = 1.0
 STATE_EVERY_S = 1.5
 UNSTARTED_AT_MOST_S = 30.0
 """How long a run that nobody has started yet is waited for: its starter may be about to."""
-SETTLE_S = 5.0
-"""How long the launcher's last lines are waited for after the trainer said how it ended."""
 BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
 class _Out:
-    """Gives lines and events to the reporter, lines numbered from 0."""
+    """Gives lines and events to the reporter. `seq`: the number of the next line."""
 
     reporter: Reporter
-    seq: int = 0
-    last_event: Event | None = None
+    seq: int
 
     def line(self, line: str) -> None:
         event = parse_event(line)
@@ -40,7 +37,6 @@ class _Out:
             self.reporter.log(LogLine(self.seq, line))
             self.seq += 1
             return
-        self.last_event = event
         self.reporter.event(event)
         if event.kind == "progress" and (step := _progress(event)):
             self.reporter.step(step)
@@ -64,15 +60,17 @@ async def follow(
     log_path: str,
     cursor: int,
     read_state: Callable[[], Awaitable[Run]],
+    first_seq: int = 0,
 ) -> tuple[Run, int]:
     """Report the log's lines from `cursor` until the run's state is final; return run and cursor.
 
+    `first_seq`: the number of the first line, for a caller that has told some already.
     Being cancelled leaves nothing open: the run goes on. Raises: what the ports raise, when the far
     side stays away; a short absence (azurebox restarted) is waited out.
     """
     files = await session.files()
     out, waiting, cutter = (
-        _Out(session.ctx.reporter),
+        _Out(session.ctx.reporter, first_seq),
         _Waiting(session.ctx.reporter),
         LineCutter(cursor),
     )
@@ -80,7 +78,6 @@ async def follow(
     run = await session.patiently(read_state)
     unstarted_until = time.monotonic() + UNSTARTED_AT_MOST_S
     asked_at = time.monotonic()
-    settled_at: float | None = None
     while True:
         at = position
         piece = await session.patiently(lambda at=at: files.read(log_path, at, BLOCK_BYTES))
@@ -91,17 +88,12 @@ async def follow(
             pause_s = POLL_FAST_S
             if len(piece) == BLOCK_BYTES:
                 continue
-        elif run.state == "created" and time.monotonic() > unstarted_until:
+        elif is_final(run.state) or (run.state == "created" and time.monotonic() > unstarted_until):
             break
-        elif is_final(run.state):
-            settled_at = settled_at or time.monotonic() + SETTLE_S
-            if time.monotonic() > settled_at or await _has_ended(files, log_path, run):
-                break
-            pause_s = POLL_FAST_S
         elif piece is None:
             waited_for = run
             await session.patiently(lambda r=waited_for: _say_why(session, r, waiting))
-        if time.monotonic() - asked_at >= STATE_EVERY_S and not is_final(run.state):
+        if time.monotonic() - asked_at >= STATE_EVERY_S:
             run, asked_at = await session.patiently(read_state), time.monotonic()
             if is_final(run.state):
                 continue
@@ -114,23 +106,13 @@ async def follow(
     return run, cutter.cursor
 
 
-async def _has_ended(files: Files, log_path: str, run: Run) -> bool:
-    """Return whether the launcher has written its last line too; one that was killed never will.
-
-    What it writes last, attempts/<n>.end.json, comes after everything in the log.
-    """
-    if run.state == "interrupted":
-        return True
-    listed = await files.tree(f"{log_path.rpartition('/')[0]}/attempts")
-    names = {f.path.rpartition("/")[2] for f in listed}
-    begun = [int(n) for name in names if (n := name.removesuffix(".json")).isdecimal()]
-    return f"{max(begun)}.end.json" in names if begun else True
-
-
 async def read_lines(
-    files: Files, log_path: str, cursor: int, tail: int | None
+    files: Files, log_path: str, cursor: int, tail: int | None, *, is_over: bool
 ) -> tuple[list[str], int]:
-    """Return the log's whole lines from `cursor` on, events left out, and where to go on."""
+    """Return the log's whole lines from `cursor` on, events left out, and where to go on.
+
+    `is_over`: nothing is written any more, so that what a kill left of a line is one, too.
+    """
     cutter = LineCutter(cursor)
     lines: list[str] = []
     position = cursor
@@ -141,6 +123,8 @@ async def read_lines(
             del lines[: len(lines) - tail]
         if len(piece) < BLOCK_BYTES:
             break
+    if is_over:
+        lines += [line for line in cutter.flush() if parse_event(line) is None]
     if tail is not None:
         lines = lines[-tail:] if tail > 0 else []
     return lines, cutter.cursor
@@ -163,7 +147,7 @@ async def _console(session: Session, run: Run, out: _Out) -> None:
     if not run.executions:
         return
     job = session.provisioned().job
-    async for line in session.runner().console(job, run.executions[-1], follow=False):
+    async for line in session.runner().console(job, run.executions[-1]):
         out.line(line)
 
 

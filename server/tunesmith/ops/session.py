@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tunesmith.core.errors import Fix, InfraError, TargetError, TunesmithError
-from tunesmith.core.infra_config import Kind, Provisioned
+from tunesmith.core.infra_config import Kind, Provisioned, config_file
 from tunesmith.core.json_values import words
 from tunesmith.core.messages import text
 from tunesmith.core.ports import Files, Group, Hosting, Runner
 from tunesmith.core.project_name import resource_group_name
 from tunesmith.core.reporter import Step
 from tunesmith.core.targets import Target, azure_profile, azurebox_profile
+from tunesmith.ops.refusals import refuse_config
 from tunesmith.workspace.project_folder import ProjectFolder, read_project
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Session:
         """Return the names that `kind` was provisioned under.
 
         Raises: InfraError("infra.missing" | "infra.otherTarget"), the latter when the config file
-        names another subscription than this target's.
+        names another subscription than this target's, and what `refuse_broken_config` raises.
         """
+        self.refuse_broken_config(kind)
         found = self.project.provisioned(kind)
         if found is None:
             raise InfraError(
@@ -63,6 +65,15 @@ class Session:
         if found.subscription.lower() != self.target.cloud.subscription_id.lower():
             raise InfraError("infra.otherTarget", kind=kind, target=self.target.name)
         return found
+
+    def refuse_broken_config(self, kind: Kind) -> None:
+        """Refuse a config file that is there but cannot be read: it may hold a user's COMMANDS.
+
+        Raises: ProjectError("project.configInvalid" | "project.fileUnusable").
+        """
+        name = config_file(kind)
+        if (self.project.root / name).exists():
+            refuse_config(p for p in self.project.problems if p.file == name)
 
     async def files(self, kind: Kind = "finetuning") -> Files:
         """Return the project's file share."""

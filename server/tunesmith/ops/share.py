@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tunesmith.core.run_request import inputs_of
 from tunesmith.core.sync import SyncResult
 from tunesmith.ops.registry import ProjectParams, arg, operation
 
 if TYPE_CHECKING:
     from tunesmith.ops.context import Context
-    from tunesmith.ops.pushing import PreparedPush
-    from tunesmith.ops.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +32,21 @@ class Pull(ProjectParams):
 @operation("share/status", ProjectParams, SyncResult)
 async def status(ctx: Context, p: ProjectParams) -> SyncResult:
     """Show what differs between the workspace and the share."""
-    from tunesmith.ops.pushing import shown
+    from tunesmith.ops.pushing import prepare_push, shown
     from tunesmith.ops.session import open_session
 
     async with open_session(ctx, p) as session:
-        return shown(await _prepare(session))
+        return shown(await prepare_push(session))
 
 
 @operation("share/push", Push, SyncResult, long=True, confirm=True, still_running="running.nothing")
 async def push(ctx: Context, p: Push) -> SyncResult:
     """Send the workspace to the share: what changed, verified on the far side."""
-    from tunesmith.ops.pushing import apply_push, shown
+    from tunesmith.ops.pushing import apply_push, prepare_push, shown
     from tunesmith.ops.session import open_session
 
     async with open_session(ctx, p) as session:
-        prepared = await _prepare(session, force=p.force)
+        prepared = await prepare_push(session, force=p.force)
         if p.dry_run:
             return shown(prepared)
         return await apply_push(await session.files(), prepared, ctx.reporter)
@@ -74,16 +71,3 @@ async def pull(ctx: Context, p: Pull) -> SyncResult:
         if p.dry_run:
             return shown_pull(prepared)
         return await apply_pull(files, prepared, ctx.reporter)
-
-
-async def _prepare(session: Session, *, force: bool = False) -> PreparedPush:
-    from tunesmith.ops.pushing import plan_push
-
-    return await plan_push(
-        await session.files(),
-        session.project.root,
-        target=session.target.name,
-        named=inputs_of(session.project.config.values).files,
-        force=force,
-        reporter=session.ctx.reporter,
-    )

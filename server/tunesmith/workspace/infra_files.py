@@ -110,7 +110,7 @@ def _compile(file: Path, edited: str) -> Mapping[str, Any]:
 
 def write_outputs(root: Path, kind: Kind, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Write a deployment's outputs to infra/<kind>.config.json; return the file's new content."""
-    file = root / "infra" / f"{kind}.config.json"
+    file = root / infra_config.config_file(kind)
     memory = _outputs_file(root, kind)
     merged = infra_config.merge_outputs(read_json(file) or {}, outputs, read_json(memory))
     write_atomically(file, infra_config.to_json(merged))
@@ -120,7 +120,7 @@ def write_outputs(root: Path, kind: Kind, outputs: Mapping[str, Any]) -> dict[st
 
 def clear_outputs(root: Path, kind: Kind) -> None:
     """Set the names in infra/<kind>.config.json to null again; a missing file stays missing."""
-    file = root / "infra" / f"{kind}.config.json"
+    file = root / infra_config.config_file(kind)
     content = read_json(file)
     if content is not None:
         write_atomically(file, infra_config.to_json(infra_config.cleared(content, kind)))

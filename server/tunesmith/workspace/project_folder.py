@@ -55,7 +55,7 @@ def read_project(folder: str) -> ProjectFolder:
         _text(root, run_config.FILE, problems), _json(root, run_config.SCHEMA_FILE, problems)
     )
     infra: dict[Kind, Mapping[str, Any]] = {
-        kind: _json(root, f"infra/{kind}.config.json", problems) or {}
+        kind: _json(root, infra_config.config_file(kind), problems) or {}
         for kind in infra_config.KINDS
     }
     identity = _json(root, IDENTITY_FILE, problems, is_optional=True) or {}

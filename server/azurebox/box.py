@@ -60,7 +60,6 @@ class Box:
         self.stop = asyncio.Event()
         """Set by whoever wants azurebox to end."""
         self._folder = folder
-        self._identity = identity
         self._started_at = time.monotonic()
         self._files_asked_at = self._started_at
         self._store = ResourceStore(folder.store_file)
@@ -71,7 +70,7 @@ class Box:
         self._operations = Operations()
         key = SigningKey.load(folder.keys / "tokens.key")
         self._tokens = Tokens(key, identity)
-        self._router = Router(self._tokens, self._faults)
+        self._router = Router(self._tokens, self._faults, identity.subscription_id)
 
         store = self._store
         self._account_keys = AccountKeys(store)
@@ -101,12 +100,11 @@ class Box:
             self._router, store, providers, DEFAULT_LOCATION, tenant_id=identity.tenant_id
         )
         entra_routes.mount(self._router, identity, key, self._tokens)
-        resource_routes.mount(self._router, providers, self._operations, self._check_scope)
+        resource_routes.mount(self._router, providers, self._operations, self._check_group)
         subscriptions.mount(self._router, providers, store, identity)
         LogStreams(
             store,
             self._runtime,
-            self._runtime.events,
             self._executions,
             self._revisions,
             log_tokens,
@@ -144,7 +142,7 @@ class Box:
         """Take up what lived on while azurebox was away."""
         await self._apps.adopt()
         self._executions.adopt()
-        self._revisions.adopt()
+        self._resources.adopt()
 
     async def close(self) -> None:
         """Let go of everything; containers go on."""
@@ -191,10 +189,7 @@ class Box:
     def _on_revision(self, app: ResourceId) -> None:
         self._apps.refresh(app)
 
-    def _check_scope(self, subscription: str, group: str | None) -> None:
-        subscriptions.check_subscription(self._identity, subscription)
-        if group is None:
-            return
+    def _check_group(self, subscription: str, group: str) -> None:
         found = self._resources.groups.require(subscription, group)
         if found["properties"]["provisioningState"] == "Deleting":
             raise ArmError(

@@ -77,8 +77,12 @@ class Router:
     ".../deployments/{name}/validate" goes before ".../deployments/{name}/{action}".
     """
 
-    def __init__(self, tokens: TokenChecker, faults: Faults | None = None) -> None:
+    def __init__(
+        self, tokens: TokenChecker, faults: Faults | None = None, subscription: str | None = None
+    ) -> None:
+        """`subscription`: the only id that "{sub}" in a pattern may stand for; None: any."""
         self._tokens = tokens
+        self._subscription = subscription
         self._faults = Faults() if faults is None else faults
         self._routes: list[_Route] = []
         self.last_request_at = time.monotonic()
@@ -153,7 +157,18 @@ class Router:
             await self._faults.strike(request.method, request.path)
         if route.has_version and not route.is_open:
             api_version(request)
+        self._check_subscription(names.get("sub"))
         return await route.handler(request, **names)
+
+    def _check_subscription(self, asked: str | None) -> None:
+        known = self._subscription
+        if asked is not None and known is not None and asked.lower() != known.lower():
+            raise ArmError(
+                404,
+                "SubscriptionNotFound",
+                f"The subscription '{asked}' could not be found.",
+                headers={"x-ms-failure-cause": "gateway"},
+            )
 
 
 def api_version(request: web.Request) -> str:

@@ -47,7 +47,9 @@ class StateFolder:
         Raises: OSError when it cannot be made.
         """
         root = root.expanduser().absolute()
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root.mkdir(parents=True, exist_ok=True)
+        # Whoever starts azurebox may have made the folder, and the store in it holds keys.
+        root.chmod(0o700)
         return cls(root)
 
     @property

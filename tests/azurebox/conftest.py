@@ -22,14 +22,9 @@ def cache(tmp_path_factory):
 def box(tmp_path_factory, cache):
     box = BoxProcess(tmp_path_factory.mktemp("box") / "state", cache).start()
     yield box
-    stop_everything(box)
+    box.stop_everything()
 
 
 @pytest.fixture(scope="module")
 def lab(box):
     return Workspace(box)
-
-
-def stop_everything(box: BoxProcess) -> None:
-    box.ask("POST", "/_box/shutdown", {"stop": True})
-    box.end()

@@ -220,3 +220,21 @@ def test_a_place_says_whether_something_can_be_created_there(tmp_path):
     assert locate(tmp_path, ("dir", "new")).parent_exists
     assert locate(tmp_path, ("dir", "new")).path == tmp_path / "Dir" / "new"
     assert not locate(tmp_path, ("none", "new")).parent_exists
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Authorization": "SharedKey tunesmithtest:s\u00fc"},
+        {"x-ms-date": "Mon, 01 Jan 2024 00:00:00 -0000"},
+        {"x-ms-date": "yesterday"},
+    ],
+)
+async def test_nonsense_in_what_proves_the_client_is_refused_like_a_wrong_key(files, changed):
+    target = f"/{ACCOUNT}/work?restype=share"
+    headers = {**signed("GET", target, {}, 0), **changed}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{files.url}{target}", headers=headers) as answer,
+    ):
+        assert (answer.status, answer.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")

@@ -33,6 +33,18 @@ def test_share_is_a_folder_that_azure_files_serves_with_the_accounts_key(box, la
     assert (lab.folder / "hello.txt").read_bytes() == b"hello"
 
 
+def test_account_that_is_no_name_leads_nowhere(box, lab):
+    sub = box.info["subscription_id"]
+    account = f"/subscriptions/{sub}/resourceGroups/lab/providers/Microsoft.Storage/storageAccounts"
+    for dots in ("..", "%2e%2e"):
+        shares = f"{account}/{dots}/fileServices/default/shares"
+        assert box.ask("GET", f"{shares}?api-version=2023-05-01")[2] == {"value": []}
+        for method in ("GET", "DELETE"):
+            status = box.ask(method, f"{shares}/keys?api-version=2023-05-01")[0]
+            assert status == (404 if method == "GET" else 204)
+    assert (box.state / "keys" / "ca.pem").exists()
+
+
 def test_client_that_leaves_in_the_middle_of_a_download_fills_no_log(box, lab):
     (lab.folder / "big.bin").write_bytes(bytes(32 * 1024 * 1024))
     with box.credential() as credential:

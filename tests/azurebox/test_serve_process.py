@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from box_process import BoxProcess, Workspace, is_alive, until
@@ -21,8 +22,7 @@ def own(tmp_path, cache):
     own = BoxProcess(tmp_path / "state", cache).start()
     yield own
     if own.wait_or_none() is None:
-        own.ask("POST", "/_box/shutdown", {"stop": True})
-        own.end()
+        own.stop_everything()
 
 
 def test_unknown_route_answers_501_and_names_itself(box):
@@ -38,6 +38,32 @@ def test_info_file_has_what_was_printed_and_is_private(box):
     assert json.loads(file.read_text()) == box.info
     for path in (file, *(box.state / "keys").glob("*"), box.state / "identity.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_state_folder_is_closed_to_others_whoever_made_it(tmp_path, cache):
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    box = BoxProcess(state, cache).start()
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    box.ask("POST", "/_box/shutdown")
+    assert box.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/resourcegroups",
+        "/resourcegroups/lab",
+        "/resourcegroups/lab/providers/Microsoft.App/jobs",
+        "/resourcegroups/lab/providers/Microsoft.Resources/deployments",
+        "/providers/Microsoft.App/locations/eastus/usages",
+    ],
+)
+def test_other_subscriptions_do_not_exist(box, path):
+    other = "/subscriptions/11111111-2222-3333-4444-555555555555"
+    status, _, body = box.ask("GET", f"{other}{path}?api-version=2024-03-01")
+    assert (status, body["error"]["code"]) == (404, "SubscriptionNotFound")
 
 
 def test_second_serve_on_the_same_folder_says_where_the_first_is(box):
@@ -59,8 +85,6 @@ def test_port_in_use_is_one_sentence_with_a_next_step(tmp_path, cache):
 
 
 def test_listeners_are_on_loopback_alone(box):
-    import psutil
-
     listening = [
         c.laddr.ip
         for c in psutil.Process(box.info["pid"]).net_connections("tcp")
@@ -165,24 +189,60 @@ def test_execution_that_ended_while_azurebox_was_away_is_told_truly(own):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_execution_whose_image_was_being_pulled_starts_after_a_restart(tmp_path, how):
+def test_what_waited_for_its_image_says_so_and_starts_after_a_restart(tmp_path, how):
     box = BoxProcess(tmp_path / "state", tmp_path / "empty cache").start()
     lab = Workspace(box)
     with box.apps() as apps:
         apps.jobs.begin_create_or_update("lab", "pull", lab.job("echo hi")).result()
         name = apps.jobs.begin_start("lab", "pull").result().name
+        # Accepted at once; the operation goes on for as long as the pull.
+        apps.container_apps.begin_create_or_update("lab", "web", lab.app("sleep 60"), polling=False)
 
         def container():
             status = apps.job_execution("lab", "pull", name).properties.detailed_status
             return [c.additional_information for r in status.replicas for c in r.containers]
 
         until(lambda: container() == ["PullingImage"])
+        app = until(lambda: (a := apps.container_apps.get("lab", "web")).latest_revision_name and a)
+        assert app.provisioning_state == "InProgress"
+        revision = apps.container_apps_revisions.get_revision(
+            "lab", "web", app.latest_revision_name
+        ).properties
+        assert (revision.provisioning_state, revision.running_state) == (
+            "Provisioning",
+            "Processing",
+        )
+        replicas = apps.container_apps_revision_replicas.list_replicas(
+            "lab", "web", app.latest_revision_name
+        ).value
+        assert replicas[0].properties.containers[0].running_state_details == (
+            "Container is waiting with reason: PullingImage."
+        )
+        token = apps.container_apps.get_auth_token("lab", "web").properties.token
+        events = box.ask("GET", app.event_stream_endpoint, token=token)[2]
+        assert "Pulling image" in events and '"Reason":"PullingImage"' in events
     box.end(how)
     box.start()
     with box.apps() as apps:
         until(lambda: apps.job_execution("lab", "pull", name).properties.status == "Succeeded", 60)
-    box.ask("POST", "/_box/shutdown")
-    assert box.wait(20) == 0
+        until(lambda: apps.container_apps.get("lab", "web").provisioning_state == "Succeeded")
+    box.stop_everything()
+
+
+def test_app_that_crashes_again_and_again_keeps_the_server_while_it_tries(own):
+    lab = Workspace(own)
+    script = (
+        'cd "${AZUREBOX_MOUNT:-/mount}"; echo x >> tries; '
+        "[ $(wc -l < tries) -lt 6 ] && exit 1; exec sleep 600"
+    )
+    with own.apps() as apps:
+        apps.container_apps.begin_create_or_update("lab", "bad", lab.app(script)).result()
+        until(lambda: (lab.folder / "tries").exists() and _lines(lab.folder / "tries") == 6)
+        revision = next(iter(apps.container_apps_revisions.list_revisions("lab", "bad")))
+        assert revision.properties.running_state == "Failed"
+        assert own.ask("GET", "/_box/health")[2]["busy"]
+        apps.container_apps.begin_stop("lab", "bad").result()
+    assert not own.ask("GET", "/_box/health")[2]["busy"]
 
 
 def test_idle_server_ends_itself_but_not_while_a_container_runs(tmp_path, cache):
@@ -223,6 +283,28 @@ def test_deleting_the_group_takes_everything_in_it(own):
     assert own.ask("GET", "/_box/health")[2]["active_executions"] == 0
 
 
+def test_deletion_of_a_group_goes_on_after_kill_9(own):
+    lab = Workspace(own)
+    script = "trap '' TERM; touch \"${AZUREBOX_MOUNT:-/mount}/up\"; while :; do sleep 0.1; done"
+    with own.apps() as apps, own.groups() as groups:
+        apps.jobs.begin_create_or_update("lab", "stubborn", lab.job(script)).result()
+        apps.jobs.begin_start("lab", "stubborn").result()
+        until(lambda: (lab.folder / "up").exists())
+        groups.resource_groups.begin_delete("lab", polling=False)
+        # The container does not mind being asked to stop, so the deletion is under way for 30 s.
+        path = f"/subscriptions/{own.info['subscription_id']}/operationresults/lost"
+        own.end(signal.SIGKILL)
+        own.start()
+        assert groups.resource_groups.get("lab").properties.provisioning_state == "Deleting"
+        # Whoever follows the deletion by an address from before must not take it for done.
+        assert own.ask("GET", f"{path}?api-version=2025-04-01")[0] == 202
+        for process in _processes_in(own.state / "containers"):
+            process.kill()
+        until(lambda: not groups.resource_groups.check_existence("lab"))
+        assert own.ask("GET", f"{path}?api-version=2025-04-01")[0] == 204
+    assert not lab.folder.exists()
+
+
 def test_help_explains_itself():
     done = subprocess.run(
         [sys.executable, "-m", "azurebox", "--help"],
@@ -234,6 +316,17 @@ def test_help_explains_itself():
     )
     for word in ("serve", "pull", "images", "An", "Azure that lives on this machine"):
         assert word.lower() in done.stdout.lower()
+
+
+def _lines(file) -> int:
+    return file.read_text().count("\n")
+
+
+def _processes_in(containers):
+    """The processes of all containers below that folder."""
+    for folder in containers.iterdir():
+        process = json.loads((folder / "process.json").read_text())
+        yield psutil.Process(process["pid"])
 
 
 def _status(fqdn: str) -> int:

@@ -57,6 +57,11 @@ class BoxProcess:
             self._process.send_signal(how)
         return self.wait(20)
 
+    def stop_everything(self) -> int:
+        """End azurebox and all its containers; return the exit code."""
+        self.ask("POST", "/_box/shutdown", {"stop": True})
+        return self.end()
+
     def wait(self, timeout_s: float) -> int:
         assert self._process is not None
         code = self._process.wait(timeout_s)

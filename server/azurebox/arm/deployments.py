@@ -94,6 +94,10 @@ class ResourcesApi:
         """Whether a deployment or a deletion is under way."""
         return self._engine.is_busy or self._results.is_busy
 
+    def adopt(self) -> None:
+        """Go on with what was under way when azurebox ended."""
+        self._group_routes.adopt()
+
     async def close(self) -> None:
         """Give up what is under way."""
         await self._engine.close()

@@ -45,6 +45,11 @@ class GroupRoutes:
         router.add("GET", _GROUP + "/resources", self.list_resources)
         router.add("GET", "/subscriptions/{sub}/resources", self.list_resources)
 
+    def adopt(self) -> None:
+        """Go on with every deletion that was under way when azurebox ended."""
+        for subscription, name in self._groups.deleting():
+            self._results.keep(self._begin_delete(subscription, name))
+
     async def list_groups(self, request: web.Request, sub: str) -> web.StreamResponse:
         """Answer all groups of the subscription."""
         groups = self._groups.list(sub)
@@ -98,11 +103,10 @@ class GroupRoutes:
 
     async def patch(self, request: web.Request, sub: str, rg: str) -> web.StreamResponse:
         """Change the tags."""
-        group = self._groups.require(sub, rg)
+        self._groups.require(sub, rg)
         body = (await read_body(request)).value
-        kept = {k: v for k, v in group.items() if k not in ("id", "name", "type")}
-        changed = self._groups.put(sub, rg, {**kept, "tags": body.get("tags", kept.get("tags"))})
-        return web.json_response(changed)
+        changes = {"tags": body["tags"]} if "tags" in body else {}
+        return web.json_response(self._groups.change(sub, rg, changes))
 
     async def get(self, request: web.Request, sub: str, rg: str) -> web.StreamResponse:
         """Answer the group."""
@@ -114,17 +118,20 @@ class GroupRoutes:
 
     async def delete(self, request: web.Request, sub: str, rg: str) -> web.StreamResponse:
         """Begin to delete the group with all that is in it."""
-        group = self._groups.require(sub, rg)
+        self._groups.require(sub, rg)
+        location = self._results.follow(request, sub, self._begin_delete(sub, rg))
+        return web.Response(status=202, headers={"Location": location, "Retry-After": "1"})
+
+    def _begin_delete(self, sub: str, rg: str) -> asyncio.Task[str]:
+        """Return the task that deletes the group; there is one at a time."""
         key = (sub.lower(), rg.lower())
         task = self._deleting.get(key)
         if task is None:
-            kept = {k: v for k, v in group.items() if k not in ("id", "name", "type")}
-            self._groups.put(sub, rg, {**kept, "properties": {"provisioningState": "Deleting"}})
+            self._groups.set_state(sub, rg, "Deleting")
             task = asyncio.create_task(self._delete_all(sub, rg), name=f"delete group {rg}")
             self._deleting[key] = task
             task.add_done_callback(lambda _: self._deleting.pop(key, None))
-        location = self._results.follow(request, sub, task)
-        return web.Response(status=202, headers={"Location": location, "Retry-After": "1"})
+        return task
 
     async def _delete_all(self, sub: str, rg: str) -> str:
         """Delete the resources through their providers; what others still need goes last.
@@ -145,10 +152,7 @@ class GroupRoutes:
             before = len(left)
             left = self._resources(f"/subscriptions/{sub}/resourceGroups/{rg}")
             if len(left) >= before and failures:
-                group = self._groups.require(sub, rg)
-                kept = {k: v for k, v in group.items() if k not in ("id", "name", "type")}
-                state = {"properties": {"provisioningState": "Succeeded"}}
-                self._groups.put(sub, rg, {**kept, **state})
+                self._groups.set_state(sub, rg, "Succeeded")
                 details = [failure.body()["error"] for failure in failures]
                 raise ArmError(
                     409,

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from azurebox.arm.expressions import ExpressionError
 from azurebox.arm.records import DEPLOYMENT_TYPE, Deployments, Groups, show_deployment
 from azurebox.arm.scope import Scope
-from azurebox.errors import ArmError
 from azurebox.providers.base import Providers
+from azurebox.providers.common import not_found
 from azurebox.resource_id import ResourceId
 
 T = TypeVar("T")
@@ -74,17 +74,6 @@ class LiveResources:
         if key not in self._answers:
             raise _Missing(key)
         return self._answers[key]
-
-
-def not_found(id: ResourceId) -> ArmError:
-    """Return ARM's answer for a resource that is not there."""
-    return ArmError(
-        404,
-        "ResourceNotFound",
-        f"The Resource '{id.type}/{'/'.join(id.names)}' under resource group '{id.group}' was not"
-        " found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-        headers={"x-ms-failure-cause": "gateway"},
-    )
 
 
 def _parse(id: str) -> ResourceId:

@@ -56,6 +56,24 @@ class Groups:
         stored = self._store.put(Resource(_group_record_id(subscription, name), body))
         return _show_group(stored)
 
+    def change(self, subscription: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+        """Replace some parts of a group that is there."""
+        known = self.require(subscription, name)
+        kept = {k: v for k, v in known.items() if k not in ("id", "name", "type")}
+        return self.put(subscription, name, {**kept, **changes})
+
+    def set_state(self, subscription: str, name: str, state: str) -> None:
+        """Say how a group that is there stands: Succeeded or Deleting."""
+        self.change(subscription, name, {"properties": {"provisioningState": state}})
+
+    def deleting(self) -> list[tuple[str, str]]:
+        """Return (subscription, name) of every group that is being deleted."""
+        return [
+            (group.id.subscription, group.id.name)
+            for group in self._store.list(type=GROUP_TYPE)
+            if group.body["properties"]["provisioningState"] == "Deleting"
+        ]
+
     def remove(self, subscription: str, name: str) -> None:
         """Forget a group and its deployments; its resources must be gone already."""
         scope = (

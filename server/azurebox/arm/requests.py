@@ -75,7 +75,7 @@ def link(request: web.Request, path: str) -> str:
 class OperationResults:
     """Work that a client follows at /subscriptions/{sub}/operationresults/{id}.
 
-    Kept in memory: after a restart an id is answered like work that has ended.
+    Kept in memory: after a restart an id is answered like work that has ended once none goes on.
     """
 
     def __init__(self) -> None:
@@ -83,24 +83,26 @@ class OperationResults:
 
     def follow(self, request: web.Request, subscription: str, task: asyncio.Task[Any]) -> str:
         """Return the address where the task's end can be seen."""
+        return link(request, f"/subscriptions/{subscription}/operationresults/{self.keep(task)}")
+
+    def keep(self, task: asyncio.Task[Any]) -> str:
+        """Own the task from now on; returns its id."""
         key = uuid.uuid4().hex
         self._results[key] = task
         while len(self._results) > 1000:
             self._results.pop(next(iter(self._results)))
-        return link(request, f"/subscriptions/{subscription}/operationresults/{key}")
+        return key
 
     async def get(self, request: web.Request, sub: str, id: str) -> web.StreamResponse:
         """Answer 202 while the work goes on, then 200 with its result ("" for none) or 204."""
         task = self._results.get(id)
-        if task is None:
-            return web.Response(status=204)
-        if not task.done():
+        if task is not None and not task.done():
             # A short wait saves the client a whole polling interval.
             await asyncio.wait([task], timeout=0.05)
-        if not task.done():
+        if self.is_busy if task is None else not task.done():
             here = link(request, f"/subscriptions/{sub}/operationresults/{id}")
             return web.Response(status=202, headers={"Location": here, "Retry-After": "1"})
-        answer = task.result()
+        answer = None if task is None else task.result()
         if answer is None:
             return web.Response(status=204)
         return web.json_response(answer) if answer else web.Response(status=200)

@@ -93,6 +93,9 @@ async def _answer(service: Service, request: web.Request) -> web.StreamResponse:
     except OSError as error:
         logger.exception("%s %s failed", request.method, request.path)
         refusal = FilesError("InternalError", message=f"The disk refused: {error.strerror}")
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        refusal = FilesError("InternalError", message="azurebox failed. Its log has the cause.")
     return error_response(refusal, _request_id(request), with_body=request.method != "HEAD")
 
 

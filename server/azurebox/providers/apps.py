@@ -65,11 +65,16 @@ class ContainerApps:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def adopt(self) -> None:
-        """Open the ports of all apps again and route to what is ready."""
-        for resource in list(self._store.list(type=APP)):
-            if section(resource.body, "properties", "configuration", "ingress"):
-                await self._open(resource)
-            self.refresh(resource.id)
+        """Open the ports of all apps again, run their revisions, go on where a PUT was cut off."""
+        apps = list(self._store.list(type=APP))
+        for app in apps:
+            if section(app.body, "properties", "configuration", "ingress"):
+                await self._open(app)
+            self.refresh(app.id)
+        self._revisions.adopt()
+        for app in apps:
+            if app.body["properties"]["provisioningState"] == "InProgress":
+                self._spawn(self._provision(app.id))
 
     async def close(self) -> None:
         """Let go of work in progress."""
@@ -122,13 +127,16 @@ class ContainerApps:
             "identity": body.get("identity") or {"type": "None"},
         }
         # As long as the new secrets differ, the old revision must not go on with the old ones.
-        has_new_secrets = known is not None and known_secrets != secrets.values
-        app = self._store.put(Resource(id, shown, {"secrets": secrets.values}))
+        has_new_secrets = known is not None and (
+            known_secrets != secrets.values or bool(known.private.get("has_new_secrets"))
+        )
+        private = {"secrets": secrets.values, "has_new_secrets": has_new_secrets}
+        app = self._store.put(Resource(id, shown, private))
         if configuration["ingress"]:
-            app = await self._open(app)
+            await self._open(app)
         elif known and section(known.body, "properties", "configuration", "ingress"):
             await self._ingress.close(_ingress_name(id))
-        done = self._spawn(self._provision(app, has_new_secrets))
+        done = self._spawn(self._provision(app.id))
         return Accepted(self.get(id, api_version), known is None, "async", done)
 
     async def patch(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
@@ -198,18 +206,19 @@ class ContainerApps:
             for old in revisions[revisions.index(ready) + 1 :]:
                 self._spawn(self._retire(old.id))
 
-    async def _open(self, app: Resource) -> Resource:
+    async def _open(self, app: Resource) -> None:
         """Open the app's port and put its address into the app."""
         port = await self._ingress.open(_ingress_name(app.id))
         configuration = section(app.body, "properties", "configuration")
         ingress = {**section(configuration, "ingress"), "fqdn": f"127.0.0.1:{port}"}
-        return self._set(app.id, configuration={**configuration, "ingress": ingress})
+        self._set(app.id, configuration={**configuration, "ingress": ingress})
 
-    async def _provision(self, app: Resource, has_new_secrets: bool) -> None:
+    async def _provision(self, id: ResourceId) -> None:
         """Bring the app to its template: a new revision, or the latest one again.
 
         Raises: ArmError when the revision cannot be provisioned.
         """
+        app = require(self._store, id)
         template = section(app.body, "properties", "template")
         latest = next(iter(self._revisions.list(app.id)), None)
         if latest is None or not _is_same(latest.body["properties"]["template"], template):
@@ -224,9 +233,10 @@ class ContainerApps:
             latest = self._revisions.create(app, name, template)
         elif not latest.body["properties"]["active"]:
             await self._revisions.activate(latest.id)
-        elif has_new_secrets or latest.body["properties"]["runningState"] == "Failed":
+        elif _has_failed(latest) or app.private.get("has_new_secrets"):
             await self._revisions.restart(latest.id)
-        self._set(app.id, latestRevisionName=latest.id.name)
+        app = self._set(app.id, latestRevisionName=latest.id.name)
+        self._store.put(replace(app, private={**app.private, "has_new_secrets": False}))
         try:
             await self._revisions.provisioned(latest.id)
         except ArmError:
@@ -339,6 +349,10 @@ def _template(template: JsonObject) -> JsonObject:
         **normal_template(template),
         "scale": scale,
     }
+
+
+def _has_failed(revision: Resource) -> bool:
+    return revision.body["properties"]["runningState"] == "Failed"
 
 
 def _is_same(one: JsonObject, other: JsonObject) -> bool:

@@ -249,7 +249,30 @@ class Executions:
         finally:
             for wait in waits:
                 wait.cancel()
-        return _judge([str(c["name"]) for c in containers], ended)
+        return self._judge(dict(zip(names, ended, strict=True)), replica)
+
+    def _judge(self, ended: dict[str, ContainerStatus], replica: JsonObject) -> _Outcome:
+        """What the ends of a replica's containers, by their full names, mean for the replica."""
+        by_full_name = {full: name for name, full in replica["containers"].items()}
+        for status in ended.values():
+            if status.reason in ("ContainerLost", "StartError") and not status.started_at:
+                return _Outcome(
+                    False, status.reason, "The container was never started.", is_lost=True
+                )
+        for full_name, status in ended.items():
+            name = by_full_name[full_name]
+            if status.state == "waiting":
+                why = self._runtime.events(full_name)[-1].message
+                sentence = f"The image of container '{name}' cannot be pulled: {why}"
+                return _Outcome(False, "ImagePullBackOff", sentence)
+            if status.exit_code != 0:
+                return _Outcome(
+                    False,
+                    "BackoffLimitExceeded",
+                    f"Container '{name}' ended with exit code {status.exit_code}"
+                    f" ({status.reason}).",
+                )
+        return _Outcome(True)
 
     async def _start(self, id: ResourceId, replica: JsonObject, container: JsonObject) -> None:
         name = str(container["name"])
@@ -337,27 +360,6 @@ class Executions:
     async def _remove(self, resource: Resource) -> None:
         for replica in self.replicas(resource):
             for name in replica["containers"].values():
-                try:
-                    await self._runtime.remove(name)
-                except ValueError:
-                    log.warning("container %s still runs and is left", name)
+                await self._runtime.stop(name, 0)  # one may wait for its image still
+                await self._runtime.remove(name)
         self._store.delete(resource.id)
-
-
-def _judge(names: list[str], ended: list[ContainerStatus]) -> _Outcome:
-    """What the ends of a replica's containers mean for the replica."""
-    lost = [s for s in ended if s.reason in ("ContainerLost", "StartError") and not s.started_at]
-    if lost:
-        return _Outcome(False, lost[0].reason, "The container was never started.", is_lost=True)
-    for name, status in zip(names, ended, strict=True):
-        if status.state == "waiting":
-            return _Outcome(
-                False, "ImagePullBackOff", f"The image of container '{name}' cannot be pulled."
-            )
-        if status.exit_code != 0:
-            return _Outcome(
-                False,
-                "BackoffLimitExceeded",
-                f"Container '{name}' ended with exit code {status.exit_code} ({status.reason}).",
-            )
-    return _Outcome(True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -29,20 +29,6 @@ _GROUP = "/subscriptions/{sub}/resourceGroups/{group}"
 _T = TypeVar("_T")
 
 
-class Event(Protocol):
-    """One step of a container's life, as the runtime notes it."""
-
-    @property
-    def time(self) -> str: ...  # noqa: D102
-    @property
-    def reason(self) -> str: ...  # noqa: D102
-    @property
-    def message(self) -> str: ...  # noqa: D102
-
-
-ContainerEvents = Callable[[str], Sequence[Event]]
-
-
 class LogStreams:
     """The handlers. Streams check their own token (getAuthToken), not ARM's."""
 
@@ -50,14 +36,12 @@ class LogStreams:
         self,
         store: ResourceStore,
         runtime: Runtime,
-        events: ContainerEvents,
         executions: Executions,
         revisions: Revisions,
         tokens: LogTokens,
     ) -> None:
         self._store = store
         self._runtime = runtime
-        self._events = events
         self._executions = executions
         self._revisions = revisions
         self._tokens = tokens
@@ -104,16 +88,17 @@ class LogStreams:
             raise ArmError(404, "ResourceNotFound", f"'{names['name']}' was not found.")
         self._check(request, kind, names)
         follow, tail = _options(request)
-        seen = 0
+        seen: int | None = None
         async with _lines(request) as send:
             await send(_event_line(None, "Connecting to the events collector...", "Starting"))
             await send(_event_line(None, "Successfully connected to events server", "Connected"))
             while True:
                 rows = self._event_rows(kind, names)
-                rows = rows[-tail:] if seen == 0 and tail is not None else rows[seen:]
-                for row in rows:
+                if seen is None:
+                    seen = 0 if tail is None else max(0, len(rows) - tail)
+                for row in rows[seen:]:
                     await send(row)
-                seen = len(self._event_rows(kind, names))
+                seen = len(rows)
                 if not follow or _is_gone(request):
                     break
                 await asyncio.sleep(0.5)
@@ -136,7 +121,7 @@ class LogStreams:
                 (o.id.name, str(r["name"]), str(r["container"])) for o, r in revisions if r
             ]
         for owner, replica, container in containers:
-            for event in self._events(container):
+            for event in self._runtime.events(container):
                 about = (parent.name, owner, replica)
                 rows.append(_event_line(about, event.message, event.reason, event.time))
         return rows

@@ -37,6 +37,13 @@ KEPT_INACTIVE = 10
 BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 30.0, 60.0, 120.0, 300.0)
 GRACE_S = 30.0
 PROBE_EVERY_S = 0.25
+# Until the container is started, which takes minutes where its image is to be pulled.
+_NEW: JsonObject = {
+    "healthState": "None",
+    "provisioningState": "Provisioning",
+    "runningState": "Processing",
+    "provisioningError": None,
+}
 
 
 class Revisions:
@@ -71,9 +78,10 @@ class Revisions:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def is_busy(self) -> bool:
-        """Whether a revision runs that has not failed."""
+        """Whether a revision runs; one that has failed counts while its container still tries."""
         return any(
-            r.body["properties"]["active"] and r.body["properties"]["runningState"] != "Failed"
+            r.body["properties"]["active"]
+            and (r.body["properties"]["runningState"] != "Failed" or self._has_process(r))
             for r in self._store.list(type=REVISION)
         )
 
@@ -99,9 +107,7 @@ class Revisions:
             "template": template,
             "active": True,
             "trafficWeight": 0,
-            "healthState": "None",
-            "provisioningState": "Provisioning",
-            "runningState": "Activating",
+            **{name: value for name, value in _NEW.items() if value},
         }
         resource = self._store.put(Resource(id, {"properties": properties}))
         self.follow(resource.id)
@@ -127,7 +133,7 @@ class Revisions:
 
     async def activate(self, id: ResourceId) -> None:
         """Make the revision active and run it."""
-        self._update(id, active=True, runningState="Activating", provisioningError=None)
+        self._update(id, active=True, **_NEW)
         self.follow(id)
 
     async def deactivate(self, id: ResourceId) -> None:
@@ -147,7 +153,7 @@ class Revisions:
     async def restart(self, id: ResourceId) -> None:
         """Stop the container and start a new one, with a clean count of crashes."""
         await self._halt(id)
-        self._update(id, runningState="Activating", healthState="None", provisioningError=None)
+        self._update(id, **_NEW)
         self.follow(id)
 
     async def forget(self, app: ResourceId) -> None:
@@ -164,6 +170,10 @@ class Revisions:
         """How its container stands."""
         replica = self.replica(resource)
         return self._runtime.status(str(replica["container"])) if replica else None
+
+    def _has_process(self, resource: Resource) -> bool:
+        status = self.status(resource)
+        return status is not None and status.state == "running"
 
     async def _halt(self, id: ResourceId) -> None:
         task = self._tasks.get(id.key)
@@ -183,6 +193,8 @@ class Revisions:
             began = time.monotonic()
             try:
                 replica = await self._start(id)
+                if self._require(id).body["properties"]["provisioningState"] == "Provisioning":
+                    self._update(id, provisioningState="Provisioned", runningState="Activating")
                 self._settle(id, None)
                 status = await self._watch(id, replica)
             except ArmError as error:
@@ -220,7 +232,8 @@ class Revisions:
         replica = self.replica(resource)
         if replica:
             status = self._runtime.status(str(replica["container"]))
-            if status and status.state != "terminated":
+            is_given_up = status is None or status.reason == "ImagePullBackOff"
+            if status and status.state != "terminated" and not is_given_up:
                 return replica
         app = self._require(cast(ResourceId, id.parent))
         template = section(resource.body, "properties", "template")
@@ -249,15 +262,15 @@ class Revisions:
         await self._runtime.start(spec)
         status = self._runtime.status(spec.name)
         if status and status.reason == "ImagePullBackOff":
+            why = self._runtime.events(spec.name)[-1].message
             raise ArmError(
                 400,
                 "ContainerAppOperationError",
                 f"Failed to provision revision for container app '{app.id.name}'. Error details:"
                 " The following field(s) are either invalid or missing. Field"
                 f" 'template.containers.{container['name']}.image' is invalid with details:"
-                f" 'Invalid value: \"{spec.image}\": the image cannot be pulled'.",
+                f" 'Invalid value: \"{spec.image}\": the image cannot be pulled: {why}'.",
             )
-        self._update(id, provisioningState="Provisioned")
         return fresh
 
     async def _watch(self, id: ResourceId, replica: JsonObject) -> ContainerStatus:
@@ -281,7 +294,13 @@ class Revisions:
             if await is_ready(container, port, has_ingress=has_ingress):
                 break
             await asyncio.sleep(PROBE_EVERY_S)
-        self._update(id, runningState="Running", healthState="Healthy", provisioningError=None)
+        self._update(
+            id,
+            provisioningState="Provisioned",
+            runningState="Running",
+            healthState="Healthy",
+            provisioningError=None,
+        )
         self._changed(id)
 
     def _crash_looping(self, id: ResourceId) -> None:
@@ -342,7 +361,5 @@ class Revisions:
         self._store.delete(resource.id)
 
     async def _drop(self, container: str) -> None:
-        try:
-            await self._runtime.remove(container)
-        except ValueError:
-            log.warning("container %s still runs and is left", container)
+        await self._runtime.stop(container, 0)  # one may wait for its image still
+        await self._runtime.remove(container)

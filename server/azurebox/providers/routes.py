@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 
@@ -34,18 +34,17 @@ _LEGACY_STOP = (
 )
 _OPERATIONS = "/subscriptions/{sub}/providers/{namespace}/locations/{location}"
 
-Scope = Literal["subscription", "group"]
-CheckScope = Callable[[str, str | None], None]
+CheckGroup = Callable[[str, str], None]
 
 
 def mount(
-    router: Router, providers: ProviderTable, operations: Operations, check_scope: CheckScope
+    router: Router, providers: ProviderTable, operations: Operations, check_group: CheckGroup
 ) -> None:
     """Add the routes of all types.
 
-    `check_scope(subscription, group or None)` raises ArmError for what does not exist.
+    `check_group(subscription, group)` raises ArmError for a group that is not there or is going.
     """
-    routes = _ResourceRoutes(providers, operations, check_scope)
+    routes = _ResourceRoutes(providers, operations, check_group)
     for method, handler in (
         ("GET", routes.get),
         ("HEAD", routes.head),
@@ -62,15 +61,15 @@ def mount(
 
 class _ResourceRoutes:
     def __init__(
-        self, providers: ProviderTable, operations: Operations, check_scope: CheckScope
+        self, providers: ProviderTable, operations: Operations, check_group: CheckGroup
     ) -> None:
         self._providers = providers
         self._operations = operations
-        self._check_scope = check_scope
+        self._check_group = check_group
 
     async def get(self, request: web.Request, **names: str) -> web.StreamResponse:
         """One resource, or the list of a collection."""
-        self._check_scope(names["sub"], names["group"])
+        self._check_group(names["sub"], names["group"])
         segments = names["rest"].split("/")
         if len(segments) % 2:
             provider = self._provider(request, names["namespace"], segments[0::2])
@@ -85,7 +84,7 @@ class _ResourceRoutes:
 
     async def head(self, request: web.Request, **names: str) -> web.StreamResponse:
         """Whether the resource is there: 204 or 404."""
-        self._check_scope(names["sub"], names["group"])
+        self._check_group(names["sub"], names["group"])
         provider, id = self._resource(request, names)
         found = provider.get(id, api_version(request)) is not None
         return web.Response(status=204 if found else 404)
@@ -94,21 +93,20 @@ class _ResourceRoutes:
         self, request: web.Request, sub: str, namespace: str, type: str
     ) -> web.StreamResponse:
         """All resources of a type in the subscription."""
-        self._check_scope(sub, None)
         provider = self._provider(request, namespace, [type])
         found = provider.list(f"/subscriptions/{sub}", api_version(request))
         return json_answer({"value": found}, headers=_headers(provider))
 
     async def put(self, request: web.Request, **names: str) -> web.StreamResponse:
         """Create or replace."""
-        self._check_scope(names["sub"], names["group"])
+        self._check_group(names["sub"], names["group"])
         provider, id = self._resource(request, names)
         accepted = await provider.put(id, await json_body(request), api_version(request))
         return self._answer(request, provider, id, accepted)
 
     async def patch(self, request: web.Request, **names: str) -> web.StreamResponse:
         """Merge."""
-        self._check_scope(names["sub"], names["group"])
+        self._check_group(names["sub"], names["group"])
         provider, id = self._resource(request, names)
         version = api_version(request)
         if provider.get(id, version) is None:
@@ -118,14 +116,14 @@ class _ResourceRoutes:
 
     async def delete(self, request: web.Request, **names: str) -> web.StreamResponse:
         """Delete; deleting what is not there is a 204."""
-        self._check_scope(names["sub"], names["group"])
+        self._check_group(names["sub"], names["group"])
         provider, id = self._resource(request, names)
         accepted = await provider.delete(id, api_version(request))
         return self._answer(request, provider, id, accepted)
 
     async def post(self, request: web.Request, **names: str) -> web.StreamResponse:
         """An action on a resource. One that takes time answers as `Accepted` says."""
-        self._check_scope(names["sub"], names["group"])
+        self._check_group(names["sub"], names["group"])
         segments = names["rest"].split("/")
         if len(segments) % 2 == 0:
             raise _unknown(request)

@@ -16,7 +16,7 @@ from typing import cast
 from azurebox.errors import ArmError
 from azurebox.providers.base import Accepted
 from azurebox.providers.common import JsonObject, canonical, merge, require, section, view
-from azurebox.providers.storage import ACCOUNT, remove_folder
+from azurebox.providers.storage import ACCOUNT, is_account_name, remove_folder
 from azurebox.resource_id import ResourceId
 from azurebox.store import Resource, ResourceStore
 
@@ -34,8 +34,10 @@ class Shares:
 
     def folder(self, account: str, share: str) -> Path | None:
         """Return the share's folder, None when there is no such share."""
-        folder = self._files / account.lower() / share.lower()
-        return folder if _is_name(share) and folder.is_dir() else None
+        if not is_account_name(account.lower()) or not _is_name(share):
+            return None
+        folder = self._files / account.lower() / share
+        return folder if folder.is_dir() else None
 
     async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
         """Create the share; an existing one takes the new properties."""
@@ -112,12 +114,13 @@ class Shares:
 
     def list(self, scope: str, api_version: str) -> list[JsonObject]:
         """Return the shares of a file service, by name."""
-        service = ResourceId.parse(scope)
-        folder = self._files / service.names[0].lower()
-        names = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
+        account = ResourceId.parse(scope).names[0].lower()
+        folder = self._files / account
+        if not is_account_name(account) or not folder.is_dir():
+            return []
         found = [
             self.get(ResourceId.parse(f"{scope}/shares/{name}"), api_version)
-            for name in names
+            for name in sorted(f.name for f in folder.iterdir() if f.is_dir())
             if _is_name(name)
         ]
         return [shown for shown in found if shown]

@@ -70,7 +70,7 @@ class StorageAccounts:
     async def put(self, id: ResourceId, body: JsonObject, api_version: str) -> Accepted:
         """Create an account with two keys, or update one; keys stay."""
         location = require_location(body)
-        if not re.fullmatch(r"[a-z0-9]{3,24}", id.name):
+        if not is_account_name(id.name):
             raise ArmError(
                 400,
                 "AccountNameInvalid",
@@ -241,6 +241,11 @@ class FileServices:
         if found is None:
             raise not_found(account)
         return found
+
+
+def is_account_name(name: str) -> bool:
+    """Three to 24 lower-case letters and digits: fit to name a folder, too."""
+    return bool(re.fullmatch(r"[a-z0-9]{3,24}", name))
 
 
 async def remove_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from azurebox.errors import ArmError
-from azurebox.front import Router, json_answer
+from azurebox.front import Router, json_answer, json_body
 from azurebox.providers.common import JsonObject
 from azurebox.providers.environments import ENVIRONMENT
 from azurebox.providers.registry import ProviderTable
@@ -85,18 +85,15 @@ class _SubscriptionReads:
 
     async def subscription(self, request: web.Request, sub: str) -> web.StreamResponse:
         """The subscription by id."""
-        check_subscription(self._identity, sub)
         return json_answer(self._subscription())
 
     async def namespaces(self, request: web.Request, sub: str) -> web.StreamResponse:
         """All resource providers; all are registered."""
-        check_subscription(self._identity, sub)
         names = ["Microsoft.Resources", *self._providers.namespaces()]
         return json_answer({"value": [self._namespace(sub, n) for n in names]})
 
     async def namespace(self, request: web.Request, sub: str, namespace: str) -> web.StreamResponse:
         """One resource provider; to register it changes nothing."""
-        check_subscription(self._identity, sub)
         names = ["Microsoft.Resources", *self._providers.namespaces()]
         found = [n for n in names if n.lower() == namespace.lower()]
         if not found:
@@ -158,7 +155,7 @@ class _SubscriptionReads:
 
     async def account_name(self, request: web.Request, sub: str) -> web.StreamResponse:
         """Whether a storage account name is free."""
-        name = str((await request.json()).get("name", "")).lower()
+        name = str((await json_body(request)).get("name", "")).lower()
         accounts = self._store.list(type="Microsoft.Storage/storageAccounts")
         if any(r.id.name.lower() == name for r in accounts):
             return json_answer(
@@ -189,17 +186,6 @@ class _SubscriptionReads:
             "registrationState": "Registered",
             "resourceTypes": [{"resourceType": t, "locations": []} for t in types],
         }
-
-
-def check_subscription(identity: Identity, subscription: str) -> None:
-    """Raises: ArmError(404, "SubscriptionNotFound") for any but ours."""
-    if subscription.lower() != identity.subscription_id.lower():
-        raise ArmError(
-            404,
-            "SubscriptionNotFound",
-            f"The subscription '{subscription}' could not be found.",
-            headers={"x-ms-failure-cause": "gateway"},
-        )
 
 
 def _usage(name: str, text: str, current: int, limit: int) -> JsonObject:

@@ -50,6 +50,16 @@ class ContainerStatus:
     pid: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerEvent:
+    """One step of a container's life in the service's words: PullingImage, PulledImage,
+    ImagePullBackOff, ContainerStarted, ... A pull tells its progress in several PullingImage."""
+
+    time: str
+    reason: str
+    message: str
+
+
 class Runtime(Protocol):
     """Runs containers. They outlive azurebox: a restarted one adopts them by pid and start time."""
 
@@ -75,6 +85,10 @@ class Runtime(Protocol):
 
     def log(self, name: str, *, follow: bool, tail: int | None) -> AsyncIterator[tuple[str, str]]:
         """Yield (ISO time, line) of what the container printed, whole lines, in order."""
+        ...
+
+    def events(self, name: str) -> Sequence[ContainerEvent]:
+        """Return what happened to the container, oldest first; an unknown one has no events."""
         ...
 
     async def remove(self, name: str) -> None:

@@ -17,7 +17,6 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from azurebox.images.environment import container_env
 from azurebox.images.images import Environment, Images, PullFailed, UnknownImage
 from azurebox.images.layer import make_layer
 from azurebox.runtime.atomic import read_json, write_json
-from azurebox.runtime.base import ContainerSpec, ContainerStatus
+from azurebox.runtime.base import ContainerEvent, ContainerSpec, ContainerStatus
 from azurebox.runtime.identity import is_alive
 from azurebox.runtime.log_file import read_log
 from azurebox.runtime.mount import can_mount
@@ -39,16 +38,6 @@ _POLL_S = 0.05
 _LOST_EXIT_CODE = 137
 _STOP_SLACK_S = 5.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerEvent:
-    """One step of a container's life in the service's words: PullingImage, PulledImage,
-    ImagePullBackOff, ContainerStarted, ..."""
-
-    time: str
-    reason: str
-    message: str
 
 
 class ProcessRuntime:
@@ -191,7 +180,7 @@ class ProcessRuntime:
         return (entry.name for entry in self._root.iterdir() if _NAME.fullmatch(entry.name))
 
     def events(self, name: str) -> list[ContainerEvent]:
-        """Return what happened to the container, oldest first: the system log's lines."""
+        """See Runtime. They are the lines of the service's system log."""
         try:
             text = (self._root / name / "events.jsonl").read_text(encoding="utf-8")
         except FileNotFoundError:

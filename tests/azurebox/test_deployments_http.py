@@ -217,6 +217,88 @@ async def test_what_if_takes_a_provider_that_misses_the_parent_for_nothing_there
     assert [c["changeType"] for c in result["properties"]["changes"]] == ["Create"]
 
 
+async def what_if(box, path, body):
+    answer = await box.call("POST", f"{path}/whatIf", body)
+    assert answer.status == 202, await answer.text()
+    result = await (await box.call("GET", answer.headers["Location"])).json()
+    return result["properties"]["changes"]
+
+
+def make_nested(template, parameters=None, **parts):
+    properties = {
+        "mode": "Incremental",
+        "expressionEvaluationOptions": {"scope": "inner"},
+        "template": template,
+        "parameters": parameters or {},
+    }
+    kind = {"type": "Microsoft.Resources/deployments", "apiVersion": "2025-04-01"}
+    return {**kind, "name": "inner", "properties": properties, **parts}
+
+
+async def test_what_if_shows_the_resources_of_nested_deployments_in_their_place(box):
+    innermost = make_template({"a": make_thing("deep")})
+    template = make_template(
+        {"n": make_nested(make_template({"m": make_nested(innermost), "b": make_thing("b")}))}
+    )
+    changes = await what_if(box, ONE, deployment(template))
+    names = [c["resourceId"].rpartition("/")[2] for c in changes]
+    assert (names, {c["changeType"] for c in changes}) == (["deep", "b"], {"Create"})
+
+
+async def test_what_if_says_which_nested_deployment_it_cannot_look_into(box):
+    inner = make_template(
+        {"b": make_thing("[parameters('name')]")}, parameters={"name": {"type": "string"}}
+    )
+    nested = make_nested(inner, {"name": {"value": "[reference('a').color]"}})
+    template = make_template({"a": make_thing("a"), "n": nested})
+    changes = await what_if(box, ONE, deployment(template))
+    assert [c["changeType"] for c in changes] == ["Create", "Unsupported"]
+    assert changes[1]["resourceId"].endswith("/deployments/inner")
+
+
+async def test_what_if_of_a_subscription_makes_the_group_and_looks_into_it(box):
+    inner = make_template(
+        {
+            "a": make_thing(
+                "[uniqueString(resourceGroup().id)]", location="[resourceGroup().location]"
+            )
+        }
+    )
+    group = {"type": "Microsoft.Resources/resourceGroups", "apiVersion": "2025-04-01"}
+    template = make_template(
+        [
+            {**group, "name": "new", "location": "westus"},
+            make_nested(
+                inner,
+                resourceGroup="new",
+                dependsOn=[f"[subscriptionResourceId('{group['type']}', 'new')]"],
+            ),
+        ]
+    )
+    body = {**deployment(template), "location": "eastus"}
+    path = "/subscriptions/s1/providers/Microsoft.Resources/deployments/d1"
+    made, thing = await what_if(box, path, body)
+    assert made["resourceId"] == "/subscriptions/s1/resourceGroups/new"
+    assert (made["changeType"], thing["changeType"]) == ("Create", "Create")
+    assert thing["after"]["location"] == "westus"
+    assert (await box.call("HEAD", "/subscriptions/s1/resourcegroups/new")).status == 404
+    # Made for real, nothing is left to do.
+    await box.call("PUT", "/subscriptions/s1/resourcegroups/new", {"location": "westus"})
+    here = "/subscriptions/s1/resourceGroups/new/providers/Microsoft.Resources/deployments/d1"
+    await box.wait(await box.call("PUT", here, deployment(inner)))
+    changes = await what_if(box, path, body)
+    assert [c["changeType"] for c in changes] == ["NoChange", "NoChange"]
+    assert changes[1]["resourceId"] == thing["resourceId"]
+    elsewhere = make_template([make_nested(inner, resourceGroup="nowhere")])
+    refused = await box.call(
+        "POST", f"{path}/whatIf", {**deployment(elsewhere), "location": "eastus"}
+    )
+    await error_of(refused, 404, "ResourceGroupNotFound")
+    await error_of(
+        await box.call("POST", f"{path}/whatIf", deployment(template)), 400, "LocationRequired"
+    )
+
+
 async def test_group_is_created_updated_and_found_in_any_case(box):
     path = "/subscriptions/s1/resourcegroups/Other"
     answer = await box.call("PUT", path, {"location": "West US", "tags": {"a": "b"}})

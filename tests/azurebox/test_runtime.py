@@ -21,23 +21,6 @@ from azurebox.runtime.processes import ProcessRuntime
 PYTHON = "python:3.11-slim"
 
 
-PULL_LINES: list[str] = []
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the image, which two containers asked for at the same time."""
-    folder = tmp_path_factory.mktemp("cache")
-
-    async def both() -> None:
-        images = Images(folder)
-        names = ("python", "docker.io/library/python:3.11-slim")
-        await asyncio.gather(*(images.ensure(name, PULL_LINES.append) for name in names))
-
-    asyncio.run(both())
-    return folder
-
-
 @pytest.fixture
 async def runtime(tmp_path: Path, cache: Path) -> AsyncIterator[ProcessRuntime]:
     made = ProcessRuntime(tmp_path / "containers", Images(cache))
@@ -67,11 +50,6 @@ async def until_line(runtime: ProcessRuntime, text: str, name: str = "c") -> Non
             if line == text:
                 return
     raise AssertionError(f"no line {text!r}")
-
-
-async def test_containers_that_want_the_same_image_share_a_pull(cache: Path) -> None:
-    assert sum(line.startswith("python: Python") for line in PULL_LINES) == 1
-    assert "ready" in PULL_LINES[-1]
 
 
 async def test_exit_code_and_output_are_kept(runtime: ProcessRuntime) -> None:

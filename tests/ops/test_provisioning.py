@@ -21,10 +21,28 @@ def config(project, kind="finetuning"):
 async def test_a_plan_changes_nothing(ctx, fresh_project):
     planned = await infra.plan(ctx, Kind(project=str(fresh_project)))
     assert not planned.applied
-    assert "create" in {row.action for row in planned.plan.rows}
+    assert {row.action for row in planned.plan.rows} == {"create"}
+    assert len(planned.plan.rows) > 5
     assert config(fresh_project)["ACA_JOB_NAME"] is None
     status = await infra.status(ctx, ProjectParams(project=str(fresh_project)))
     assert not status.exists
+
+
+async def test_first_plan_names_every_resource_that_is_then_made(ctx, tmp_path):
+    project = make_project(tmp_path / "first")
+    # Text that looks like an expression must arrive as text.
+    parameters = project / "infra/provision/finetuning.parameters.json"
+    edit_json(parameters, lambda p: p["parameters"]["defaultCommands"].update(value=["[ -d . ]"]))
+    planned = await infra.plan(ctx, Kind(project=str(project)))
+    first, *rows = planned.plan.rows
+    await infra.apply(ctx, Apply(project=str(project)))
+    again = (await infra.plan(ctx, Kind(project=str(project)))).plan.rows
+    assert [(r.subject, r.detail) for r in rows] == [(r.subject, r.detail) for r in again]
+    assert config(project)["COMMANDS"] == ["[ -d . ]"]
+    status = await infra.status(ctx, ProjectParams(project=str(project)))
+    assert (first.action, first.subject) == ("create", status.resource_group)
+    assert {r.name for r in status.resources} <= {r.subject for r in rows}
+    await infra.destroy(ctx, Destroy(project=str(project)))
 
 
 async def test_apply_twice_and_take_down(ctx, fresh_project):

@@ -74,6 +74,9 @@ class _Targets:
             loop = cast("dict[str, Any]", resource.declaration.get("copy") or {})
             names = {resource.key, resource.id.lower(), resource.key.partition("[")[0]}
             names |= {relative.lower(), f"{resource.type}/{resource.name}".lower()}
+            if resource.is_group:  # as subscriptionResourceId() writes it, and Bicep with it
+                root = f"/subscriptions/{resource.scope.facts.subscription_id}/providers"
+                names.add(f"{root}/{resource.type}/{resource.name}".lower())
             if not template.is_symbolic:
                 names |= {resource.name.lower(), str(loop.get("name", "")).lower()}
             for name in names:

@@ -12,10 +12,15 @@ from azurebox.arm.description import describe
 from azurebox.arm.engine import Cloud, DeploymentEngine
 from azurebox.arm.group_routes import GroupRoutes
 from azurebox.arm.plan import DeploymentPlan
-from azurebox.arm.planned import PlannedResource
 from azurebox.arm.records import DEPLOYMENT_TYPE, Deployments, Groups, show_deployment
-from azurebox.arm.requests import Body, OperationResults, Router, link, read_body
-from azurebox.arm.whatif import compare_plan
+from azurebox.arm.requests import (
+    OperationResults,
+    Router,
+    deployment_properties,
+    link,
+    read_body,
+)
+from azurebox.arm.whatif_routes import WhatIfRoutes
 from azurebox.errors import ArmError
 from azurebox.providers.base import Providers
 from azurebox.resource_id import ResourceId
@@ -88,6 +93,9 @@ class ResourcesApi:
         self._engine = DeploymentEngine(self._deployments, self.groups, providers, cloud)
         self._results = OperationResults()
         self._group_routes = GroupRoutes(store, self.groups, providers, self._results)
+        self._whatif_routes = WhatIfRoutes(
+            store, self.groups, providers, self._engine, self._results
+        )
 
     @property
     def is_busy(self) -> bool:
@@ -106,6 +114,7 @@ class ResourcesApi:
     def mount(self, router: Router) -> None:
         """Add the routes."""
         self._group_routes.mount(router)
+        self._whatif_routes.mount(router)
         router.add("GET", "/subscriptions/{sub}/operationresults/{id}", self._results.get)
         router.add("GET", _DEPLOYMENTS, self.list)
         router.add("PUT", _ONE, self.put)
@@ -113,7 +122,6 @@ class ResourcesApi:
         router.add("HEAD", _ONE, self.head)
         router.add("DELETE", _ONE, self.delete)
         router.add("POST", _ONE + "/validate", self.validate)
-        router.add("POST", _ONE + "/whatIf", self.what_if)
         router.add("POST", _ONE + "/cancel", self.cancel)
         router.add("POST", _ONE + "/exportTemplate", self.export)
         router.add("GET", _ONE + "/operationStatuses/{operation}", self.status)
@@ -126,7 +134,7 @@ class ResourcesApi:
         """Begin a deployment: 201, or 200 when one of that name was there."""
         body = await read_body(request)
         id = _id(sub, rg, name)
-        record, is_new = body.checked(lambda: self._engine.start(id, _properties(body)))
+        record, is_new = body.checked(lambda: self._engine.start(id, deployment_properties(body)))
         path = f"{record.id}/operationStatuses/{record.private['operation_id']}"
         return web.json_response(
             show_deployment(record),
@@ -140,7 +148,7 @@ class ResourcesApi:
         """Answer what a deployment would write, or why it is refused."""
         body = await read_body(request)
         id = _id(sub, rg, name)
-        properties = _properties(body)
+        properties = deployment_properties(body)
 
         def check() -> tuple[DeploymentPlan, list[str]]:
             plan = self._engine.plan(id, properties)
@@ -156,55 +164,6 @@ class ResourcesApi:
         }
         answer = {"id": str(id), "name": name, "type": DEPLOYMENT_TYPE, "properties": shown}
         return web.json_response(answer)
-
-    async def what_if(
-        self, request: web.Request, sub: str, rg: str, name: str
-    ) -> web.StreamResponse:
-        """Accept the question what a deployment would change; the answer is at the Location."""
-        body = await read_body(request)
-        id = _id(sub, rg, name)
-        changes = body.checked(lambda: self._changes(id, _properties(body)))
-
-        async def answer() -> dict[str, Any]:
-            return {"status": "Succeeded", "properties": {"changes": changes}}
-
-        task = asyncio.create_task(answer())
-        location = self._results.follow(request, sub, task)
-        return web.Response(status=202, headers={"Location": location, "Retry-After": "1"})
-
-    def _changes(self, id: ResourceId, properties: Mapping[str, Any]) -> list[dict[str, Any]]:
-        planned = list(self._written(self._engine.plan(id, properties)))
-        scope = f"/subscriptions/{id.subscription}/resourceGroups/{id.group}/"
-        others: list[dict[str, Any]] = []
-        for resource in self._store.list(prefix=scope):
-            if resource.id.type.lower().startswith("microsoft.resources/") or resource.id.parent:
-                continue
-            view = self._providers.of(resource.id.type).get(resource.id, "")
-            if view is not None:
-                others.append(view)
-        return compare_plan(planned, self._live, others)
-
-    def _written(self, plan: DeploymentPlan) -> list[PlannedResource]:
-        """Return all resources that a plan writes, those of nested templates in their place."""
-        found: list[PlannedResource] = []
-        for resource in plan.resources:
-            if resource.is_existing or not resource.is_wanted:
-                continue
-            if resource.is_deployment:
-                nested = self._engine.plan_nested(resource, resource.scope)
-                found += self._written(nested) if nested else []
-            else:
-                found.append(resource)
-        return found
-
-    def _live(self, resource: PlannedResource) -> dict[str, Any] | None:
-        id = ResourceId.parse(resource.id)
-        try:
-            return self._providers.of(id.type).get(id, resource.api_version)
-        except ArmError as e:
-            if e.status == 404:  # its parent is not there, or a share, which says so in its own way
-                return None
-            raise
 
     async def get(self, request: web.Request, sub: str, rg: str, name: str) -> web.StreamResponse:
         """Answer the deployment."""
@@ -307,16 +266,3 @@ class ResourcesApi:
 
 def _id(sub: str, rg: str, name: str) -> ResourceId:
     return ResourceId(sub, rg, DEPLOYMENT_TYPE, (name,))
-
-
-def _properties(body: Body) -> dict[str, Any]:
-    properties = body.value.get("properties")
-    known = cast("dict[str, Any]", properties) if isinstance(properties, dict) else {}
-    if "template" not in known and "templateLink" not in known:
-        raise ArmError(
-            400,
-            "InvalidRequestContent",
-            "The request content was invalid and could not be deserialized: 'Required property"
-            " 'properties' with a 'template' not found in JSON'.",
-        )
-    return known

@@ -27,6 +27,9 @@ from azurebox.providers.base import Providers
 from azurebox.resource_id import ResourceId
 from azurebox.store import Resource
 
+GroupsToCome = Mapping[str, dict[str, Any]]
+"""Groups that a deployment to a subscription would make, as GET would show them, by lower name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
@@ -50,14 +53,53 @@ class DeploymentEngine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def plan(
-        self, id: ResourceId, properties: Mapping[str, Any], outer: Scope | None = None
+        self,
+        id: ResourceId,
+        properties: Mapping[str, Any],
+        outer: Scope | None = None,
+        coming: GroupsToCome | None = None,
     ) -> DeploymentPlan:
-        """Return what a deployment would do.
+        """Return what a deployment to a group would do; the group may be one to come.
 
         Raises: TemplateError for what is wrong with it; ArmError for a group or a resource type
         that is not there.
         """
-        group = self._groups.require(id.subscription, id.group)
+        group = (coming or {}).get(id.group.lower())
+        group = group or self._groups.require(id.subscription, id.group)
+        location = str(group.get("location", self._cloud.location))
+        plan = self._bound(id.name, id.subscription, group, location, properties, outer)
+        for resource in plan.resources:
+            self._check_place(resource, coming or {})
+        return plan
+
+    def plan_subscription(
+        self, subscription: str, name: str, location: str, properties: Mapping[str, Any]
+    ) -> tuple[DeploymentPlan, GroupsToCome]:
+        """Return what a deployment to the subscription would do, and the groups it would make.
+
+        Raises: as `plan`.
+        """
+        plan = self._bound(name, subscription, None, location, properties, None)
+        coming: dict[str, dict[str, Any]] = {}
+        for resource in plan.resources:
+            if resource.is_group and resource.is_wanted and not resource.is_existing:
+                body = resource.body(resource.scope, keep_runtime=True)
+                shown = {"id": resource.id, "name": resource.name, "type": resource.type}
+                coming[resource.name.lower()] = {**shown, **body}
+        for resource in plan.resources:
+            if not resource.is_group:
+                self._check_place(resource, coming)
+        return plan, coming
+
+    def _bound(
+        self,
+        name: str,
+        subscription: str,
+        group: dict[str, Any] | None,
+        location: str,
+        properties: Mapping[str, Any],
+        outer: Scope | None,
+    ) -> DeploymentPlan:
         if "templateLink" in properties and "template" not in properties:
             raise ArmError(
                 400,
@@ -74,21 +116,18 @@ class DeploymentEngine:
         template = properties.get("template")
         parameters = cast("dict[str, Any]", properties.get("parameters") or {})
         facts = DeploymentFacts(
-            name=id.name,
-            subscription_id=id.subscription,
+            name=name,
+            subscription_id=subscription,
             tenant_id=self._cloud.tenant_id,
             group=group,
-            location=str(group.get("location", self._cloud.location)),
+            location=location,
             template=cast("dict[str, Any]", template) if isinstance(template, dict) else {},
             parameters=parameters,
             environment=dict(self._cloud.environment),
         )
-        plan = plan_deployment(template, parameters, facts, outer)
-        for resource in plan.resources:
-            self._check_place(resource)
-        return plan
+        return plan_deployment(template, parameters, facts, outer)
 
-    def _check_place(self, resource: PlannedResource) -> None:
+    def _check_place(self, resource: PlannedResource, coming: GroupsToCome) -> None:
         if not resource.is_wanted or resource.is_existing:
             return
         try:
@@ -99,7 +138,8 @@ class DeploymentEngine:
                 "NotImplemented",
                 f"Resources outside a resource group are not supported here: '{resource.id}'.",
             ) from e
-        self._groups.require(id.subscription, id.group)
+        if id.group.lower() not in coming:
+            self._groups.require(id.subscription, id.group)
         if not resource.is_deployment:
             self._providers.of(id.type)
 
@@ -124,7 +164,9 @@ class DeploymentEngine:
                     continue
         return ids
 
-    def plan_nested(self, resource: PlannedResource, scope: Scope) -> DeploymentPlan | None:
+    def plan_nested(
+        self, resource: PlannedResource, scope: Scope, coming: GroupsToCome | None = None
+    ) -> DeploymentPlan | None:
         """Return the plan of a nested deployment; None while its parameters are not known."""
         properties = cast("dict[str, Any]", resource.declaration.get("properties") or {})
         options = cast("dict[str, Any]", properties.get("expressionEvaluationOptions") or {})
@@ -136,6 +178,7 @@ class DeploymentEngine:
                 ResourceId.parse(resource.id),
                 {**evaluated, "template": properties.get("template")},
                 None if is_inner else scope,
+                coming,
             )
         except RuntimeOnly:
             return None

@@ -11,6 +11,7 @@ from azurebox.arm.refusals import TemplateError
 from azurebox.arm.scope import Scope
 
 DEPLOYMENT_TYPE = "microsoft.resources/deployments"
+GROUP_TYPE = "microsoft.resources/resourcegroups"
 
 NOT_BODY = {
     "apiversion",
@@ -52,6 +53,11 @@ class PlannedResource:
     def is_deployment(self) -> bool:
         """Whether it is a nested deployment."""
         return self.type.lower() == DEPLOYMENT_TYPE
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it is a resource group."""
+        return self.type.lower() == GROUP_TYPE
 
     def body(self, scope: Scope, *, keep_runtime: bool = False) -> dict[str, Any]:
         """Return what is sent to the resource's provider.

@@ -66,6 +66,23 @@ async def read_body(request: web.Request, *, optional: bool = False) -> Body:
     return Body(cast("dict[str, Any]", value), text)
 
 
+def deployment_properties(body: Body) -> dict[str, Any]:
+    """Return what a deployment's body asks for.
+
+    Raises: ArmError(400, "InvalidRequestContent") for one without a template.
+    """
+    properties = body.value.get("properties")
+    known = cast("dict[str, Any]", properties) if isinstance(properties, dict) else {}
+    if "template" not in known and "templateLink" not in known:
+        raise ArmError(
+            400,
+            "InvalidRequestContent",
+            "The request content was invalid and could not be deserialized: 'Required property"
+            " 'properties' with a 'template' not found in JSON'.",
+        )
+    return known
+
+
 def link(request: web.Request, path: str) -> str:
     """Return an address on this server with the request's api-version."""
     version = request.query.get("api-version", "")

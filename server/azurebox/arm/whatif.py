@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 from azurebox.arm.expressions import is_expression
@@ -35,6 +35,16 @@ def compare_resource(resource: PlannedResource, live: dict[str, Any] | None) -> 
         "before": live,
         "after": after,
         "delta": delta,
+    }
+
+
+def unknown_deployment(nested: PlannedResource) -> dict[str, Any]:
+    """Return the change of a nested deployment whose resources only the running one knows."""
+    return {
+        "resourceId": nested.id,
+        "changeType": "Unsupported",
+        "unsupportedReason": "The nested deployment's parameters have no value before it runs, so"
+        " its resources are not known.",
     }
 
 
@@ -109,14 +119,3 @@ def _plain(location: str) -> str:
 def _is_hidden(value: Any) -> bool:
     """Tell whether a value that GET does not show may be there all the same: a list* expression."""
     return isinstance(value, str) and is_expression(value)
-
-
-def compare_plan(
-    resources: list[PlannedResource],
-    live_of: Callable[[PlannedResource], dict[str, Any] | None],
-    others: list[dict[str, Any]],
-) -> list[dict[str, Any]]:
-    """Return the changes of a whole plan, its untouched neighbours last."""
-    changes = [compare_resource(resource, live_of(resource)) for resource in resources]
-    named = {resource.id.lower() for resource in resources}
-    return changes + [ignored_resource(o) for o in others if str(o["id"]).lower() not in named]

@@ -26,6 +26,10 @@ _CHANGES: Mapping[str, Literal["create", "modify", "delete", "same", "ignore"]] 
     "Ignore": "ignore",
     "Unsupported": "ignore",
 }
+_RESOURCES_VERSION = "2025-04-01"
+_SUBSCRIPTION_SCHEMA = (
+    "https://schema.management.azure.com/schemas/2018-05-01/subscriptionDeploymentTemplate.json#"
+)
 
 
 class AzureProvisioner:
@@ -54,12 +58,22 @@ class AzureProvisioner:
                     name, {"location": location, "tags": dict(tags)}
                 )
 
-    async def what_if(self, group: str, deployment: Deployment) -> tuple[ResourceChange, ...]:
-        """Ask ARM what would change."""
-        with told(deployment.name):
-            poller = await self._deployments.deployments.begin_what_if(
-                group, deployment.name, _body(deployment)
-            )
+    async def what_if(
+        self, group: str, deployment: Deployment, *, new_in: str | None = None
+    ) -> tuple[ResourceChange, ...]:
+        """Ask ARM what would change.
+
+        ARM refuses the question in a group that does not exist. Then it is asked what a deployment
+        to the subscription would do that makes the group and deploys into it.
+        """
+        name, deployments = deployment.name, self._deployments.deployments
+        with told(name):
+            if new_in is None:
+                poller = await deployments.begin_what_if(group, name, _body(deployment))
+            else:
+                poller = await deployments.begin_what_if_at_subscription_scope(
+                    name, _body_with_group(group, new_in, deployment)
+                )
             answer = json_of(await poller.result())
         if error := mapping(answer.get("error")):
             raise InfraError(
@@ -69,7 +83,8 @@ class AzureProvisioner:
                 arm_code=words(error.get("code")),
             )
         changes = items(at(answer, "properties", "changes")) or items(answer.get("changes"))
-        return tuple(_change(mapping(change)) for change in changes)
+        found = (_change(mapping(change)) for change in changes)
+        return tuple(change for change in found if change.type)
 
     async def deploy(self, group: str, deployment: Deployment) -> Deployed:
         """Deploy; being cancelled stops waiting, the deployment goes on in the cloud."""
@@ -153,6 +168,52 @@ def _body(deployment: Deployment) -> Any:
         "parameters": {name: {"value": value} for name, value in deployment.parameters.items()},
     }
     return {"properties": properties}
+
+
+def _body_with_group(group: str, location: str, deployment: Deployment) -> Any:
+    """Return the body of a deployment to the subscription that makes the group and deploys in it.
+
+    The values are secure parameters of it: as text they could be taken for expressions, and an
+    answer would show them.
+    """
+    given = deployment.parameters
+    nested = {
+        "type": "Microsoft.Resources/deployments",
+        "apiVersion": _RESOURCES_VERSION,
+        "name": deployment.name,
+        "resourceGroup": group,
+        "dependsOn": [f"[subscriptionResourceId('Microsoft.Resources/resourceGroups', '{group}')]"],
+        "properties": {
+            "mode": "Incremental",
+            "expressionEvaluationOptions": {"scope": "inner"},
+            "template": dict(deployment.template),
+            "parameters": {name: {"value": f"[parameters('{name}')]"} for name in given},
+        },
+    }
+    made = {
+        "type": "Microsoft.Resources/resourceGroups",
+        "apiVersion": _RESOURCES_VERSION,
+        "name": group,
+        "location": location,
+    }
+    template = {
+        "$schema": _SUBSCRIPTION_SCHEMA,
+        "contentVersion": "1.0.0.0",
+        "parameters": {name: {"type": _type_of_value(value)} for name, value in given.items()},
+        "resources": [made, nested],
+    }
+    whole = _body(Deployment(deployment.name, template, given))
+    return {"location": location, **whole}
+
+
+def _type_of_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int"
+    if isinstance(value, str):
+        return "securestring"
+    return "array" if isinstance(value, list | tuple) else "secureObject"
 
 
 def _deployed(name: str, answer: Mapping[str, Any], template: Mapping[str, Any]) -> Deployed:

@@ -82,9 +82,12 @@ class Provisioner(Protocol):
         """Create the resource group; an existing one keeps its location and gets no new tags."""
         ...
 
-    async def what_if(self, group: str, deployment: Deployment) -> tuple[ResourceChange, ...]:
-        """Ask what the deployment would change. The group must exist.
+    async def what_if(
+        self, group: str, deployment: Deployment, *, new_in: str | None = None
+    ) -> tuple[ResourceChange, ...]:
+        """Ask what the deployment would change, without the group itself.
 
+        `new_in`: the location in which the group would be made, when it does not exist.
         Raises: InfraError("infra.invalid") for a template or parameters that ARM refuses.
         """
         ...

@@ -12,7 +12,7 @@ from typing import Any
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.infra import InfraResult
 from tunesmith.core.infra_config import Kind, config_file
-from tunesmith.core.json_values import at, items, mapping, words
+from tunesmith.core.json_values import mapping, words
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Action, Plan, PlanRow
 from tunesmith.core.ports import Deployment, ResourceChange
@@ -61,12 +61,12 @@ async def plan_provisioning(
         values["apiKey"] = await _api_key(session, group, is_new)
     values = {name: value for name, value in values.items() if name in declared}
     deployment = Deployment(deployment_name(kind), files.template, values)
-    if is_new:
-        rows = [PlanRow("create", group, text("infra.row.group"))]
-        rows += [_row("create", type_, name) for type_, name in _template_resources(files.template)]
-    else:
-        changes = await session.cloud.provisioner.what_if(group, deployment)
-        rows = [_changed(c) for c in changes if c.change != "ignore"]
+    location = session.target.cloud.location
+    changes = await session.cloud.provisioner.what_if(
+        group, deployment, new_in=location if is_new else None
+    )
+    rows = [PlanRow("create", group, text("infra.row.group"))] if is_new else []
+    rows += [_changed(c) for c in changes if c.change != "ignore"]
     is_local = session.target.name == "local"
     plan = Plan(
         title=text("infra.title", kind=kind, target=session.target.name, group=group),
@@ -140,19 +140,6 @@ async def _api_key(session: Session, group: str, is_new_group: bool) -> str:
     return secrets.token_urlsafe(32)
 
 
-def _template_resources(template: Mapping[str, Any]) -> list[tuple[str, str]]:
-    resources = template.get("resources")
-    named = mapping(resources).items() or [("", r) for r in items(resources)]
-    found: list[tuple[str, str]] = []
-    for name, resource in named:
-        body = mapping(resource)
-        if module := mapping(at(body, "properties", "template")):
-            found += _template_resources(module)
-        elif not body.get("existing"):
-            found.append((words(body.get("type")), str(name)))
-    return found
-
-
 def _changed(change: ResourceChange) -> PlanRow:
     actions: Mapping[str, Action] = {
         "create": "create",
@@ -161,8 +148,5 @@ def _changed(change: ResourceChange) -> PlanRow:
         "same": "keep",
     }
     detail = ", ".join(change.properties[:4])
-    return _row(actions.get(change.change, "keep"), change.type, change.name, detail)
-
-
-def _row(action: Action, type_: str, name: str, detail: str = "") -> PlanRow:
-    return PlanRow(action, name, f"{type_}: {detail}" if detail else type_)
+    about = f"{change.type}: {detail}" if detail else change.type
+    return PlanRow(actions.get(change.change, "keep"), change.name, about)

@@ -1,7 +1,7 @@
 """When an answer is right: it says one of the expected things, however it writes them.
 
 Case, punctuation and white space do not matter, nor whether a number is written in words or
-digits; whole words do: "4 days" is not in "14 days".
+digits; whole words do: "4 days" is not in "14 days", nor "85 euro" in "$85".
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ _UNITS = _UNIT_WORDS.split()
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _VALUES = {w: i for i, w in enumerate(_UNITS)} | {w: 20 + 10 * i for i, w in enumerate(_TENS)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
+_SIGNS = {"€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "₩": "won", "%": "percent"}
+# Kana, Han and Hangul put no space between words (or add particles to them): each letter counts
+# as a word. Sources: the blocks of these names in the Unicode standard.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+# A point, comma or colon between digits is part of the number (2.5, 2,5, 17:30).
+_WORD = re.compile(rf"\d+(?:[.,:]\d+)*|[{_UNSPACED}]|[^\W\d_{_UNSPACED}]+")
 
 
 def is_right(answer: str, expected: Sequence[str]) -> bool:
@@ -34,10 +40,10 @@ def normal(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    text = text.replace("%", " percent ")
-    # A point or a colon between digits is part of the number (2.5, 17:30), elsewhere it is not.
-    words = re.findall(r"\d+(?:[.:]\d+)*|[^\W\d_]+", text)
-    return " ".join(_numbers_in_digits(words))
+    text = re.sub(r"([€$£¥₩])\s*(\d+(?:[.,]\d+)*)", r"\2 \1", text)
+    for sign, word in _SIGNS.items():
+        text = text.replace(sign, f" {word} ")
+    return " ".join(_numbers_in_digits(_WORD.findall(text)))
 
 
 def _numbers_in_digits(words: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from problem import Finding, TrainingFailed
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
-ROLES = ("system", "developer", "user", "assistant", "tool")
+ROLES = ("system", "user", "assistant", "tool")
 Message = dict[str, Any]
 
 
@@ -74,7 +74,7 @@ def read_rows(path: Path, shown: str) -> tuple[list[Row], list[Finding]]:
         note("dataset.unreadable", f"the file cannot be read ({e.strerror}).")
         return [], findings
     try:
-        text, oddity = _decode(data)
+        text, oddity = decode(data)
     except UnicodeDecodeError as e:
         line = data[: e.start].count(b"\n") + 1
         note("dataset.notText", "the bytes are no UTF-8 text.", line)
@@ -107,8 +107,11 @@ def read_rows(path: Path, shown: str) -> tuple[list[Row], list[Finding]]:
     return rows, findings
 
 
-def _decode(data: bytes) -> tuple[str, str]:
-    """Return (text with plain line ends, what is odd about the file or empty)."""
+def decode(data: bytes) -> tuple[str, str]:
+    """Return (text with plain line ends, what is odd about the file or empty).
+
+    Raises: UnicodeDecodeError.
+    """
     oddities = []
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16")
@@ -134,7 +137,8 @@ def _fault(value: Any) -> str:
             return 'a message has to be {"role": ..., "content": ...}.'
         if message["role"] not in ROLES:
             return f'no template renders the role "{message["role"]}"; use {", ".join(ROLES)}.'
-        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
+        calls_tools = message["role"] == "assistant" and message.get("tool_calls")
+        if not isinstance(message.get("content"), str) and not calls_tools:
             return f'the content of a message with role "{message["role"]}" is no text.'
     answers = [m for m in value["messages"] if m["role"] == "assistant"]
     if not any(str(m.get("content") or "").strip() or m.get("tool_calls") for m in answers):

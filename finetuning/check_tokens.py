@@ -8,6 +8,7 @@ could check, whatever it found; 1 when it could not, with `"problems"` saying wh
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -79,8 +80,9 @@ def _load(model: str, root: Path) -> tuple[Any, int | None]:
 
     more = {"gguf_file": gguf} if gguf else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **more)
-        config = AutoConfig.from_pretrained(folder, **more).get_text_config()
+        with base_model.quick_gguf() if gguf else contextlib.nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(folder, **more)
+            config = AutoConfig.from_pretrained(folder, **more).get_text_config()
     except Exception as e:  # the library raises nearly everything for a damaged file
         raise TrainingFailed(
             "model.damaged",

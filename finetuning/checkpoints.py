@@ -86,22 +86,23 @@ def keep_newest(run_folder: Path, count: int) -> None:
 def _fault(folder: Path) -> str:
     try:
         marker = json.loads((folder / MARKER).read_text("utf-8"))
-        files: dict[str, Any] = marker["files"]
+        files: dict[str, Any] = dict(marker["files"])
     except FileNotFoundError:
         return "it was not written to its end"
     except (OSError, ValueError, KeyError, TypeError):
         return "its marker cannot be read"
-    for name in NEEDED:
-        if name not in files:
-            return f"{name} is missing"
-    for name, (size, digest) in files.items():
+    for name in dict.fromkeys((*NEEDED, *files)):
         file = folder / name
-        if not file.is_file():
+        if name not in files or not file.is_file():
             return f"{name} is missing"
+        size, digest = files[name]
         if file.stat().st_size != size:
             return f"{name} has {file.stat().st_size} of {size} bytes"
-        if _sha256(file) != digest:
-            return f"{name} is damaged"
+        try:
+            if _sha256(file) != digest:
+                return f"{name} is damaged"
+        except OSError as e:
+            return f"{name} cannot be read ({e.strerror})"
     return ""
 
 

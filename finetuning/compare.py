@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,16 +23,18 @@ from typing import Any
 # Before torch is loaded: it looks at these once.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", category=FutureWarning)
 
+import chat_data  # noqa: E402
 import events  # noqa: E402
 import run_state  # noqa: E402
 from answers import is_right  # noqa: E402
-from problem import TrainingFailed  # noqa: E402
+from problem import TrainingFailed, unexpected  # noqa: E402
 
 DEFAULTS = {"max_new_tokens": 64, "batch_size": 20}
 
@@ -50,7 +51,8 @@ class Question:
 
 def main() -> int:
     """Compare; returns 0, or 1 with a sentence about what is missing, or 143 when stopped."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Not by an exception: libraries catch those. What is written here is written whole or not.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     root = Path(__file__).resolve().parent.parent
     try:
         compare(root, *_folders(root))
@@ -67,11 +69,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as e:
-        with contextlib.suppress(OSError):
-            details = "".join(traceback.format_exception(e))
-            (_folders(root)[1] / "error.txt").write_text(details, "utf-8")
-        text = " ".join(str(e).split())[:300]
-        events.problem("compare.failed", f"The comparison failed: {type(e).__name__}: {text}")
+        failure = unexpected("compare.failed", "Comparing", e, _folders(root)[1] / "error.txt")
+        events.problem(failure.code, failure.message, failure.hint)
         return 1
     return 0
 
@@ -188,8 +187,16 @@ def _read_questions(root: Path, run: Path, folder: Path) -> list[Question]:
             f"The file of questions {name} is neither among the run's inputs nor in the project.",
             "Add it and compare again.",
         )
+    try:
+        text, _ = chat_data.decode(path.read_bytes())
+    except UnicodeDecodeError as e:
+        raise TrainingFailed(
+            "compare.badQuestion",
+            f"{name}: the bytes are no UTF-8 text ({e.reason} at byte {e.start}).",
+            "Save the file as UTF-8 and compare again.",
+        ) from e
     questions = []
-    for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             questions.append(_question(line, name, number))
     if not questions:

@@ -1,12 +1,13 @@
 """Events: one line on stdout each, `::tunesmith:: {json}`, between ordinary log lines.
 
-Standard library only. The same file stands in every folder that runs in a container of its own.
+Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from typing import Any
 
@@ -31,5 +32,10 @@ def problem(code: str, message: str, hint: str = "", severity: str = "error") ->
 def say(text: str) -> None:
     """Print one line at once. A reader that went away must not end the work."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except RuntimeError:
+            # A signal's handler speaks while the line below it is being written; Python refuses
+            # to enter its own buffer twice.
+            os.write(1, f"\n{text}\n".encode())

@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 import warnings
 from types import FrameType
 from typing import Any
@@ -25,6 +24,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 # The libraries' advice about each other's next versions is not the user's concern.
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -35,7 +35,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import checkpoints  # noqa: E402
 import events  # noqa: E402
-from problem import StopRequested, TrainingFailed  # noqa: E402
+from problem import StopRequested, TrainingFailed, unexpected  # noqa: E402
 from run_state import RunState, now  # noqa: E402
 from task import Task, open_task  # noqa: E402
 
@@ -78,7 +78,8 @@ def main() -> int:
             ),
         )
     except Exception as e:
-        return _failed(state, _unexpected(task, e))
+        details = task.folder / f"error-{task.attempt}.txt"
+        return _failed(state, unexpected("train.failed", "Training", e, details))
 
 
 def _train(task: Task, state: RunState) -> int:
@@ -121,19 +122,6 @@ def _failed(state: RunState, error: TrainingFailed) -> int:
     return 1
 
 
-def _unexpected(task: Task, error: Exception) -> TrainingFailed:
-    """Keep the traceback in a file beside the log, and make a sentence for the log itself."""
-    name = f"error-{task.attempt}.txt"
-    with contextlib.suppress(OSError):
-        (task.folder / name).write_text("".join(traceback.format_exception(error)), "utf-8")
-    text = " ".join(str(error).split())[:300] or "no message"
-    return TrainingFailed(
-        "train.failed",
-        f"Training failed: {type(error).__name__}: {text}",
-        f"{name} in the run's folder has the details.",
-    )
-
-
 def _last_checkpoint(task: Task) -> int | None:
     newest = checkpoints.newest_valid(checkpoints.find(task.folder))
     return newest.step if newest else None
@@ -143,7 +131,9 @@ def _end_on_signal(task: Task, state: RunState) -> None:
     """End at once on SIGTERM while nothing is being trained, leaving a true run.json."""
 
     def end(number: int, frame: FrameType | None) -> Any:
-        os._exit(_stopped(state, _last_checkpoint(task)))
+        if state.value["ended_at"] is None:
+            os._exit(_stopped(state, _last_checkpoint(task)))
+        # Else the last word is being written, and this process ends by itself.
 
     signal.signal(signal.SIGTERM, end)
 

@@ -53,7 +53,13 @@ class Job:
     training_args: dict[str, Any]
     save_minutes: float
     steps: int
+    has_later_passes: bool = False
     stop: StopSignal = field(default_factory=StopSignal)
+
+    @property
+    def details(self) -> Path:
+        """Where the traceback of this attempt goes if it fails unforeseen."""
+        return self.folder / f"error-{self.state.value['attempt']}.txt"
 
 
 _current: Job | None = None

@@ -6,8 +6,6 @@ follow (merge, quantise, convert). Shape and traps were found with olive-ai 0.13
 
 from __future__ import annotations
 
-import contextlib
-import traceback
 from pathlib import Path
 from typing import Any, Union
 
@@ -17,7 +15,7 @@ from job import current
 from olive.model import HfModelHandler
 from olive.passes.olive_pass import PassConfigParam
 from olive.passes.pytorch.lora import LoRA, QLoRA
-from problem import TrainingFailed
+from problem import TrainingFailed, unexpected
 
 # Part of Olive's cache key, which knows nothing of the code of a pass.
 PASS_VERSION = 1
@@ -69,13 +67,7 @@ class ChatTraining:
             return super()._run_for_config(model, config, output_model_path)  # type: ignore[misc]
         except Exception as e:
             # Olive would swallow RuntimeError, OSError and MemoryError and end with success.
-            failure = explain(e)
-            if failure.code == "train.failed":
-                details = current().folder / f"error-{current().state.value['attempt']}.txt"
-                with contextlib.suppress(OSError):
-                    details.write_text("".join(traceback.format_exception(e)), "utf-8")
-                failure.hint = f"{details.name} in the run's folder has the details."
-            raise failure from e
+            raise explain(e) or unexpected("train.failed", "Training", e, current().details) from e
 
     def load_base_pytorch_model(self, model_handler: Any, config: Any, **kwargs: Any) -> Any:
         """Load the base model; seeds first, since the adapter is drawn right after."""
@@ -127,8 +119,8 @@ def keep_gradients_through_4_bits(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def explain(error: Exception) -> TrainingFailed:
-    """Turn an exception of torch and its friends into a sentence with a next step."""
+def explain(error: Exception) -> TrainingFailed | None:
+    """Turn an exception of torch and its friends into a sentence with a next step, if known."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
         return TrainingFailed(
@@ -150,7 +142,4 @@ def explain(error: Exception) -> TrainingFailed:
             f"The adapter could not be attached: {text[:300]}",
             'Set "target_modules" to "all-linear" or to names of layers the model has.',
         )
-    return TrainingFailed(
-        "train.failed",
-        f"Training failed: {type(error).__name__}: {text[:500]}",
-    )
+    return None

@@ -98,6 +98,7 @@ def prepare(task: Task, config: RunConfig, state: RunState) -> Prepared:
         training_args=config.training_args,
         save_minutes=settings["save_minutes"],
         steps=steps,
+        has_later_passes=bool(config.later_passes),
     )
     _say_plan(job, config, model, parameters, hardware)
     return Prepared(job, model, sha256)

@@ -6,7 +6,10 @@ raised in a pass and goes on to exit code 0, and leaves everything that is no Ex
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 
@@ -46,3 +49,15 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """Return the form that programs read."""
         return asdict(self)
+
+
+def unexpected(code: str, what: str, error: Exception, details: Path) -> TrainingFailed:
+    """Make a sentence of an exception nobody foresaw; its traceback goes to a file of its own."""
+    with contextlib.suppress(OSError):
+        details.write_text("".join(traceback.format_exception(error)), "utf-8")
+    text = " ".join(str(error).split())[:300] or "no message"
+    return TrainingFailed(
+        code,
+        f"{what} failed: {type(error).__name__}: {text}",
+        f"{details.parent.name}/{details.name} has the details.",
+    )

@@ -78,6 +78,7 @@ class ChatTrainer(transformers.Trainer):
             "logits_to_keep" in forward.parameters
             and self.args.label_smoothing_factor == 0
             and self.args.world_size == 1
+            and self.args.n_gpu <= 1  # several GPUs in one process cut the list in parts
         )
 
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kw: Any) -> Any:
@@ -150,6 +151,8 @@ def train(job: Job, model: Any, tokenizer: Any, args: transformers.TrainingArgum
             say(f"Evaluating {len(job.eval)} held-out rows after training ...")
             progress.evaluated_after(chat.evaluate()["eval_loss"])
         save_adapter(model, job.folder / "adapter")
+        if job.stop.came and job.has_later_passes:
+            raise StopRequested(chat.state.global_step)
 
 
 def save_adapter(model: Any, folder: Path) -> None:

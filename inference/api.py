@@ -190,7 +190,10 @@ async def read_json(request: Request) -> Any:
         if len(body) > MAX_BODY_BYTES:
             raise BadRequest(f"The body is larger than {MAX_BODY_BYTES} bytes.", status=413)
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        # Half of a surrogate pair is legal in JSON, but no text: no tokenizer takes it.
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from error
 

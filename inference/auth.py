@@ -1,7 +1,8 @@
 """Who may ask: a bearer key for programs, a link that works once and then a cookie for browsers.
 
 Links and cookies are signed with keys derived from the API key, so nothing is stored, a restart
-signs nobody out, and a new API key signs everybody out. Standard library only.
+signs nobody out, and a new API key signs everybody out. Which links were used is known to one
+process only, so each takes none that is older than itself. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Keyring:
     def __init__(self, api_key: str, now: Callable[[], float] = time.time) -> None:
         self._api_key = api_key.encode()
         self._now = now
+        self._started_at = int(now())
         self._redeemed: dict[str, float] = {}
         # Browsers do not tell ports apart: two apps on one host must not share a cookie's name.
         self.cookie_name = f"tunesmith-{self._sign('cookie')[:12]}"
@@ -43,6 +45,8 @@ class Keyring:
         expires_at = self._expiry(token, "link")
         if expires_at is None or token in self._redeemed:
             return None
+        if expires_at - LINK_SECONDS < self._started_at:
+            return None  # a process before this one may have taken it
         self._redeemed = {
             old: until for old, until in self._redeemed.items() if until > self._now()
         }

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from name_watch import ASKS_FOR_SILENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FINETUNING = REPOSITORY / "finetuning"
@@ -37,6 +38,15 @@ WORDINGS = (
 
 # Without torch this is another environment, whose run leaves these tests to the right one.
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what is ours, and without what would silence telemetry for us."""
+    return {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith("TUNESMITH_") and k not in ASKS_FOR_SILENCE
+    }
 
 
 @dataclass
@@ -61,7 +71,7 @@ class ProjectFolder:
 
     def env(self, run: Path, attempt: int = 1, **more: str) -> dict[str, str]:
         return {
-            **{k: v for k, v in os.environ.items() if not k.startswith("TUNESMITH_")},
+            **clean_environment(),
             "AZUREBOX_MOUNT": str(self.root),
             "TUNESMITH_TASK_DIR": str(run.relative_to(self.root)),
             "TUNESMITH_RUN_ID": run.name,

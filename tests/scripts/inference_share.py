@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from conftest import clean_environment
 
 INFERENCE = Path(__file__).resolve().parents[2] / "inference"
 APP = INFERENCE / "app.py"
@@ -24,17 +24,6 @@ LAYERS = 12
 """Deep enough that a long answer takes seconds, so that one can be interrupted."""
 
 sys.path.insert(0, str(INFERENCE))
-
-# Loaded by every Python that has its folder on PYTHONPATH: notes each host that is looked up.
-WATCH_NAMES = """
-import os, socket
-real = socket.getaddrinfo
-def noted(host, *rest, **named):
-    with open(os.environ["WATCH_NAMES_FILE"], "a") as file:
-        file.write(f"{host}\\n")
-    return real(host, *rest, **named)
-socket.getaddrinfo = noted
-"""
 
 
 def make_share(folder: Path, tiny_model: Path, run_id: str = RUN_ID) -> Path:
@@ -84,9 +73,8 @@ def free_port() -> int:
 
 
 def app_env(share: Path, **more: str) -> dict[str, str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("TUNESMITH_")}
     return {
-        **clean,
+        **clean_environment(),
         "AZUREBOX_MOUNT": str(share),
         "TUNESMITH_API_KEY": API_KEY,
         "OMP_NUM_THREADS": "1",

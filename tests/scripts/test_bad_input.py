@@ -121,6 +121,19 @@ def test_layers_that_do_not_exist_are_named(project: ProjectFolder) -> None:
     assert "Traceback" not in output
 
 
+def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_a_file(project: ProjectFolder) -> None:
+    broken = project.root / "finetuning/trainer.py"
+    broken.write_text(broken.read_text().replace("progress = Progress(job)", "progress = {}[job]"))
+    run = project.make_run("r1")
+    exit_code, output = project.finish(run)
+    assert exit_code == 1
+    assert "Traceback" not in output
+    error = read_json(run / "run.json")["error"]
+    assert error["code"] == "train.failed", output
+    assert error["hint"] == "r1/error-1.txt has the details."
+    assert "Traceback" in (run / "error-1.txt").read_text()
+
+
 def test_a_full_share_is_told_and_loses_nothing(project: ProjectFolder) -> None:
     run = project.make_run("r1", ["ulimit -f 64", *_trainer(project)])
     exit_code, output = project.finish(run)

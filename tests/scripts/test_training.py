@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ProjectFolder, fresh_project, read_json, wait_for
@@ -134,6 +136,28 @@ def test_sigterm_writes_a_checkpoint_and_the_next_attempt_ends_the_same(
     assert [x["step"] for x in lines] == list(range(1, STEPS + 1))
 
 
+def test_a_stop_while_the_adapter_is_written_comes_before_the_passes_that_follow(
+    baseline: Baseline, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_FSYNC)
+    project = baseline.project
+    run = project.make_run("late")
+    config = read_json(run / "inputs/olive-config.json")
+    config["passes"]["merge"] = {"type": "MergeAdapterWeights"}
+    (run / "inputs/olive-config.json").write_text(json.dumps(config))
+    # What an attempt leaves that is killed after its last step.
+    shutil.copytree(baseline.run / "checkpoint-24", run / "checkpoint-24")
+    process = project.start(run, 2, PYTHONPATH=str(tmp_path))
+    wait_for(lambda: list(run.glob(".adapter.*")) or process.poll() is not None, "the adapter")
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output.decode()
+    assert read_json(run / "run.json")["state"] == "stopped"
+    assert not (run / "model").exists()
+    assert "checkpoint-24 of an earlier attempt, whole" in output.decode()
+    assert adapter_of(run) == baseline.adapter
+
+
 def test_sigterm_before_training_ends_at_once(baseline: Baseline) -> None:
     run = baseline.project.make_run("early")
     process = baseline.project.start(run)
@@ -214,7 +238,7 @@ def test_a_killed_launcher_ends_its_trainer_and_the_run_goes_on(baseline: Baseli
     assert adapter_of(run) == baseline.adapter
 
 
-def test_damaged_checkpoints_are_named_and_left_alone(baseline: Baseline) -> None:
+def test_damaged_checkpoints_are_named_and_not_used(baseline: Baseline) -> None:
     project = baseline.project
     run = project.make_run("damaged")
     for name in ("checkpoint-23", "checkpoint-24"):
@@ -241,7 +265,5 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def _json(line: str):
-    import json
-
+def _json(line: str) -> dict[str, Any]:
     return json.loads(line)

@@ -54,4 +54,5 @@ class NameWatch:
         notes = self._notes.read_text().splitlines()
         for script in scripts:
             assert any(n.startswith("watched ") and script in n for n in notes), (script, notes)
-        assert [n for n in notes if n.startswith("looked up ")] == []
+        looked_up = [n for n in notes if n.startswith("looked up ")]
+        assert not looked_up, looked_up

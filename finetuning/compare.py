@@ -50,9 +50,10 @@ class Question:
 
 
 def main() -> int:
-    """Compare; returns 0, or 1 with a sentence about what is missing, or 143 when stopped."""
+    """Compare; returns 0, or 1 with a sentence about what is missing; 143 or 130 when stopped."""
     # Not by an exception: libraries catch those. What is written here is written whole or not.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda number, _: os._exit(128 + number))
     root = Path(__file__).resolve().parent.parent
     try:
         compare(root, *_folders(root))
@@ -66,8 +67,6 @@ def main() -> int:
             "Free space on the share and compare again.",
         )
         return 1
-    except KeyboardInterrupt:
-        return 130
     except Exception as e:
         failure = unexpected("compare.failed", "Comparing", e, _folders(root)[1] / "error.txt")
         events.problem(failure.code, failure.message, failure.hint)

@@ -65,8 +65,6 @@ def main() -> int:
         return _stopped(state, e.step)
     except TrainingFailed as e:
         return _failed(state, e)
-    except KeyboardInterrupt:
-        return _stopped(state, _last_checkpoint(task))
     except OSError as e:
         what = f" ({e.filename})" if e.filename else ""
         return _failed(
@@ -128,14 +126,15 @@ def _last_checkpoint(task: Task) -> int | None:
 
 
 def _end_on_signal(task: Task, state: RunState) -> None:
-    """End at once on SIGTERM while nothing is being trained, leaving a true run.json."""
+    """End at once on SIGTERM or Ctrl+C while nothing is being trained, leaving a true run.json."""
 
     def end(number: int, frame: FrameType | None) -> Any:
         if state.value["ended_at"] is None:
             os._exit(_stopped(state, _last_checkpoint(task)))
         # Else the last word is being written, and this process ends by itself.
 
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def _follow_launcher() -> None:

@@ -212,6 +212,28 @@ def test_a_signals_handler_may_speak_while_a_line_is_being_written() -> None:
     assert output.endswith(b"\nsaid by the handler\n")
 
 
+def test_questions_are_read_as_editors_save_them(bare_project: ProjectFolder) -> None:
+    import compare
+
+    run = bare_project.make_run("r1")
+    path = run / "inputs/dataset/questions.jsonl"
+    text = path.read_text()
+
+    def read() -> list[compare.Question]:
+        return compare._read_questions(bare_project.root, run, run / "compare")
+
+    plain = read()
+    assert len(plain) == 4
+    path.write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert read() == plain
+    path.write_bytes(text.encode() + b"\xff\n")
+    with pytest.raises(TrainingFailed, match=r"questions.jsonl: the bytes are no UTF-8 text"):
+        read()
+    path.write_text(text + '{"question": "Why?", "expected": "42"}\n')
+    with pytest.raises(TrainingFailed, match=r"questions.jsonl, line 5: "):
+        read()
+
+
 def test_the_check_by_token_prints_one_json_object(
     bare_project: ProjectFolder, tiny_model: Path
 ) -> None:

@@ -158,15 +158,20 @@ def test_a_stop_while_the_adapter_is_written_comes_before_the_passes_that_follow
     assert adapter_of(run) == baseline.adapter
 
 
-def test_sigterm_before_training_ends_at_once(baseline: Baseline) -> None:
-    run = baseline.project.make_run("early")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_before_training_ends_at_once(baseline: Baseline, number: signal.Signals) -> None:
+    run = baseline.project.make_run(f"early-{number}")
     process = baseline.project.start(run)
     wait_for(lambda: (run / "run.json").exists(), "the trainer")
-    os.kill(process.pid, signal.SIGTERM)
+    if number == signal.SIGTERM:
+        process.terminate()
+    else:
+        os.killpg(process.pid, number)  # as a terminal does
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 143, output.decode()
     assert read_json(run / "run.json")["state"] == "stopped"
     assert b"before the first checkpoint" in output
+    assert b"Traceback" not in output
 
 
 DRAW = random.Random(20260125)

@@ -59,6 +59,7 @@ async def test_apply_twice_and_take_down(ctx, fresh_project):
     assert (await infra.apply(ctx, params)).outputs == first.outputs
     status = await infra.status(ctx, ProjectParams(project=str(fresh_project)))
     assert "Microsoft.App/jobs" in {r.type for r in status.resources}
+    assert {r.state for r in status.resources} == {"Succeeded"}
     destroyed = await infra.destroy(ctx, Destroy(project=str(fresh_project)))
     assert destroyed.applied
     assert config(fresh_project)["ACA_JOB_NAME"] is None

@@ -59,6 +59,12 @@ async def test_a_dead_one_is_not_taken_for_a_living_one(own_home, tmp_path):
     assert second["arm_url"] == first["arm_url"]
 
 
+async def test_nobody_else_reads_its_store_of_keys(own_home):
+    own_home.state.mkdir(parents=True, mode=0o755)
+    await ensure_running(own_home)
+    assert own_home.state.stat().st_mode & 0o077 == 0
+
+
 async def test_its_log_holds_no_secret(own_home):
     await ensure_running(own_home)
     secret = json.loads((own_home.state / "azurebox.json").read_text())["client_secret"]

@@ -179,6 +179,7 @@ class GroupRoutes:
             self._groups.require(sub, rg)
         scope = f"/subscriptions/{sub}" + (f"/resourceGroups/{rg}" if rg else "")
         wanted = re.search(r"resourceType eq '([^']*)'", request.query.get("$filter", ""))
+        tells_state = "provisioningState" in request.query.get("$expand", "")
         value: list[dict[str, Any]] = []
         for resource in self._store.list(prefix=scope + "/"):
             id = resource.id
@@ -188,6 +189,9 @@ class GroupRoutes:
                 continue
             keys = ("location", "tags", "kind", "sku", "identity", "managedBy")
             shown = {key: resource.body[key] for key in keys if key in resource.body}
+            state = resource.body.get("properties", {}).get("provisioningState")
+            if tells_state and state:
+                shown["provisioningState"] = state
             value.append({"id": str(id), "name": id.name, "type": id.type, **shown})
         return web.json_response({"value": value})
 

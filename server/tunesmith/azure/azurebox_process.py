@@ -76,6 +76,7 @@ async def ensure_running(home: AzureboxHome) -> tuple[Mapping[str, str], bool]:
     if facts:
         return facts, False
     home.state.mkdir(parents=True, exist_ok=True)
+    home.state.chmod(0o700)  # its store holds the keys of accounts and apps
     process = _spawn(home)
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:

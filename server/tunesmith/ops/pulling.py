@@ -19,6 +19,7 @@ from tunesmith.core.reporter import Reporter, Step
 from tunesmith.core.share_names import check_names
 from tunesmith.core.size_text import size_text
 from tunesmith.core.sync import SyncResult
+from tunesmith.ops.together import together
 from tunesmith.workspace.stat_cache import StatCache
 from tunesmith.workspace.sync_state import SyncState
 
@@ -114,13 +115,9 @@ async def apply_pull(files: Files, pull: PreparedPull, reporter: Reporter) -> Sy
                 got[file.path] = Entry(here.sha256, here.size_bytes, here.etag)
                 size_bytes += here.size_bytes
 
-    workers = [asyncio.create_task(work()) for _ in range(min(WORKERS, len(pull.wanted)))]
     try:
-        await asyncio.gather(*workers)
+        await together(work() for _ in range(min(WORKERS, len(pull.wanted))))
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
         if got:
             await asyncio.to_thread(pull.state.save_pulled, {**pull.pulled, **got})
     for path in pull.edited:

@@ -38,6 +38,7 @@ from tunesmith.core.sync import (
     worth_reading,
 )
 from tunesmith.ops.session import Session
+from tunesmith.ops.together import together
 from tunesmith.workspace.project_folder import STATE_FOLDER
 from tunesmith.workspace.scan import Scan, scan_workspace
 from tunesmith.workspace.sync_state import SyncState
@@ -243,13 +244,7 @@ async def _upload(
             written = await files.write(upload.path, file, partial(arrived, upload.path))
             sent[upload.path] = Entry(written.sha256, written.size_bytes, written.etag)
 
-    workers = [asyncio.create_task(work()) for _ in range(min(WORKERS, len(push.sync.uploads)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await together(work() for _ in range(min(WORKERS, len(push.sync.uploads))))
     if push.sync.uploads:
         reporter.step(Step(text("share.pushed", files=len(sent)), total, total))
 

@@ -1,5 +1,5 @@
 /** The real server from this repository, with a state folder of its own. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,8 +15,16 @@ export function pythonProgram(): string {
   return process.env['TUNESMITH_PYTHON'] ?? (existsSync(local) ? local : 'python3');
 }
 
+const folders: string[] = [];
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A new empty folder that is gone when the tests have ended. */
 export async function newFolder(): Promise<string> {
-  return mkdtemp(path.join(tmpdir(), 'tunesmith-test-'));
+  const folder = await mkdtemp(path.join(tmpdir(), 'tunesmith-test-'));
+  folders.push(folder);
+  return folder;
 }
 
 export async function serverCommand(): Promise<ServerCommand> {

@@ -131,13 +131,7 @@ def _fetched(root: Path, name: str, fetch: Callable[[Path], None]) -> Path:
         for file in part.iterdir():
             _sync(file)
         (part / COMPLETE).write_text("fetched whole\n")
-        if folder.exists() and not (folder / COMPLETE).is_file():
-            shutil.rmtree(folder)  # what a killed copy left
-        try:
-            os.rename(part, folder)
-        except OSError:
-            if not (folder / COMPLETE).is_file():
-                raise
+        _put_in_place(part, folder)
     except OSError as e:
         raise TrainingFailed(
             "model.notWritten",
@@ -147,6 +141,29 @@ def _fetched(root: Path, name: str, fetch: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Rename `part` to `folder`, unless another process was first. Raises: OSError.
+
+    What a killed copy left there is moved away before it is deleted, and moved back when it
+    turns out that another process has just put a whole one in its place.
+    """
+    aside = part.with_suffix(".left")
+    reason = OSError("another process keeps changing it")
+    for _ in range(5):
+        try:
+            os.rename(part, folder)
+        except OSError as e:
+            reason = e
+        if (folder / COMPLETE).is_file():
+            return
+        with contextlib.suppress(OSError):
+            os.rename(folder, aside)
+            if (aside / COMPLETE).is_file():
+                os.rename(aside, folder)
+        shutil.rmtree(aside, ignore_errors=True)
+    raise reason
 
 
 # --- the wheel ---------------------------------------------------------------------------------

@@ -121,15 +121,17 @@ def test_layers_that_do_not_exist_are_named(project: ProjectFolder) -> None:
     assert "Traceback" not in output
 
 
-def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_a_file(project: ProjectFolder) -> None:
-    broken = project.root / "finetuning/trainer.py"
-    broken.write_text(broken.read_text().replace("progress = Progress(job)", "progress = {}[job]"))
-    run = project.make_run("r1")
-    exit_code, output = project.finish(run)
+def test_what_nobody_foresaw_is_a_sentence_and_its_traceback_a_file(
+    bare_project: ProjectFolder,
+) -> None:
+    (bare_project.root / "finetuning/prepare.py").write_text("raise LookupError('no such star')\n")
+    run = bare_project.make_run("r1")
+    exit_code, output = bare_project.finish(run)
     assert exit_code == 1
     assert "Traceback" not in output
     error = read_json(run / "run.json")["error"]
     assert error["code"] == "train.failed", output
+    assert error["message"] == "Training failed: LookupError: no such star"
     assert error["hint"] == "r1/error-1.txt has the details."
     assert "Traceback" in (run / "error-1.txt").read_text()
 

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from threading import Thread
+from threading import Barrier
+from types import SimpleNamespace
 
 import answers
 import base_model
@@ -114,15 +116,20 @@ def test_steps_are_counted_as_the_trainer_does() -> None:
     assert prepare.count_steps(180, args | {"max_steps": 5}) == 5
 
 
-def test_a_fetched_model_is_there_whole_or_not_at_all(tmp_path: Path, tiny_model: Path) -> None:
-    import shutil
+def fetch_little(part: Path) -> None:
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (part / name).write_text("{}")
 
-    def fetch(part: Path) -> None:
-        shutil.copytree(tiny_model, part, dirs_exist_ok=True)
 
-    left = tmp_path / "model-cache/m"
+def leave_half(root: Path) -> Path:
+    left = root / "model-cache/m"
     left.mkdir(parents=True)
     (left / "config.json").write_text("half")
+    return left
+
+
+def test_a_model_that_cannot_be_fetched_changes_nothing(tmp_path: Path) -> None:
+    left = leave_half(tmp_path)
 
     def fail(part: Path) -> None:
         (part / "config.json").write_text("{}")
@@ -131,14 +138,23 @@ def test_a_fetched_model_is_there_whole_or_not_at_all(tmp_path: Path, tiny_model
     with pytest.raises(TrainingFailed, match="No space left on device"):
         base_model._fetched(tmp_path, "m", fail)
     assert [p.name for p in (tmp_path / "model-cache").iterdir()] == ["m"]
-    both = [Thread(target=base_model._fetched, args=(tmp_path, "m", fetch)) for _ in range(2)]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
-    assert (left / ".complete").is_file()
-    assert (left / "model.safetensors").is_file()
-    assert [p.name for p in (tmp_path / "model-cache").iterdir()] == ["m"]
+    assert (left / "config.json").read_text() == "half"
+
+
+def test_many_that_fetch_one_model_at_once_all_find_it_whole(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(25):
+            root = tmp_path / str(number)
+            leave_half(root)
+            together = Barrier(4)
+
+            def fetch(part: Path, together: Barrier = together) -> None:
+                fetch_little(part)
+                together.wait(10)
+
+            for found in [pool.submit(base_model._fetched, root, "m", fetch) for _ in range(4)]:
+                assert (found.result() / ".complete").is_file()
+            assert [p.name for p in (root / "model-cache").iterdir()] == ["m"]
 
 
 def test_old_checkpoints_go_and_the_newest_sound_ones_stay(tmp_path: Path) -> None:
@@ -184,6 +200,19 @@ def test_a_checkpoint_with_a_damaged_file_is_not_used(
     newest, older = checkpoints.find(tmp_path)
     assert newest.fault and not older.fault
     assert checkpoints.newest_valid([newest, older]) == older
+
+
+def test_without_a_sound_checkpoint_it_starts_anew_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import trainer
+
+    (tmp_path / "checkpoint-7").mkdir()
+    assert trainer._starting_point(tmp_path, SimpleNamespace(is_later_attempt=True)) is None
+    said = capsys.readouterr().out
+    assert "Found checkpoint-7, which can't be used: it was not written to its end." in said
+    assert "Found no checkpoint of an earlier attempt to go on from; starting at step 0." in said
+    assert not list(tmp_path.iterdir())
 
 
 SPEAKS_WHILE_WRITING = """

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from local_target import edit_json
-from tunesmith.core.errors import DatasetError, ProjectError
+from tunesmith.core.errors import DatasetError, InfraError, ProjectError
 from tunesmith.core.run_config import FILE
 from tunesmith.ops import project
 from tunesmith.ops.project import Check, Create
 from tunesmith.ops.registry import ProjectParams
+from tunesmith.workspace.infra_files import load_template
 
 
 async def create(ctx, folder, **choices):
@@ -205,3 +206,18 @@ async def test_another_dataset_can_be_checked(ctx, fresh_project, tmp_path):
     assert report.errors >= 1
     assert report.problems[0].severity == "error"
     assert [d.file for d in report.datasets] == [str(tmp_path / "bad.jsonl")]
+
+
+async def test_a_broken_parameters_file_is_found(ctx, fresh_project):
+    name = "infra/provision/finetuning.parameters.json"
+    file = fresh_project / name
+    file.write_text(file.read_text().replace('"timeout"', '"tiemout"'))
+    report = await project.check(ctx, Check(project=str(fresh_project)))
+    assert [(p.file, p.code) for p in report.problems if p.severity == "error"] == [
+        (name, "parameters.unknownNear")
+    ]
+    with pytest.raises(InfraError, match="tiemout"):
+        load_template(fresh_project, "finetuning")
+    file.write_text('{\n"parameters"\n}')
+    report = await project.check(ctx, Check(project=str(fresh_project)))
+    assert [(p.file, p.line) for p in report.problems if p.severity == "error"] == [(name, 3)]

@@ -20,6 +20,7 @@ from tunesmith.core.run_request import inputs_of
 from tunesmith.ops.base_model import check_model
 from tunesmith.ops.dataset_file import check_dataset
 from tunesmith.ops.session import azurebox_home
+from tunesmith.workspace.infra_files import parameter_problems
 from tunesmith.workspace.project_folder import ProjectFolder, read_project
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ async def check_project(ctx: Context, folder: str, dataset: str | None) -> Check
     project = read_project(folder)
     inputs = inputs_of(project.config.values)
     max_seq_len = whole(at(project.config.values, "passes", "finetune", "max_seq_len")) or None
-    problems = [*project.problems, *_model_problems(project, inputs.model)]
+    problems = [
+        *project.problems,
+        *parameter_problems(project.root),
+        *_model_problems(project, inputs.model),
+    ]
     eval_file = words(at(project.config.values, "passes", "finetune", "eval_dataset_path"))
     named = [dataset] if dataset else [n for n in (inputs.dataset, eval_file) if n]
     summaries: list[DatasetSummary] = []

@@ -15,8 +15,10 @@ from tunesmith.core import infra_config, templates
 from tunesmith.core.errors import InfraError, ToolMissing
 from tunesmith.core.infra_config import Kind
 from tunesmith.core.messages import text
+from tunesmith.core.parameter_files import check_parameters
+from tunesmith.core.problems import Problem
 from tunesmith.workspace.atomic import write_atomically
-from tunesmith.workspace.project_folder import STATE_FOLDER, read_json
+from tunesmith.workspace.project_folder import STATE_FOLDER, read_json, read_text
 
 COMPILE_TIMEOUT_S = 120.0
 
@@ -56,14 +58,44 @@ def load_template(root: Path, kind: Kind) -> TemplateFiles:
         if check.json_edited:
             warnings.append(text("infra.jsonEdited", file=f"{templates.FOLDER}/{kind}.json"))
     name = f"{templates.FOLDER}/{kind}.parameters.json"
-    parameters = read_json(root / name)
-    if parameters is None and (root / name).exists():
-        raise InfraError("infra.parametersInvalid", file=name)
-    values, unknown = infra_config.known_parameters(
-        infra_config.deployment_parameters(parameters or {}), template
+    for problem in _parameter_problems(root, name, template):
+        raise InfraError(
+            "infra.parametersInvalid",
+            file=name,
+            line=problem.line,
+            problem=problem.message,
+            what_to_do=problem.hint,
+        )
+    values, _ = infra_config.known_parameters(
+        infra_config.deployment_parameters(read_json(root / name) or {}), template
     )
-    warnings += [text("infra.unknownParameter", name=n, file=name) for n in unknown]
     return TemplateFiles(template, values, tuple(warnings))
+
+
+def parameter_problems(root: Path) -> tuple[Problem, ...]:
+    """Return what is wrong with the parameters files, by the compiled templates beside them.
+
+    Nothing is compiled: an edited Bicep file is asked again when it is planned.
+    """
+    found: list[Problem] = []
+    folder = root / templates.FOLDER
+    lock = read_json(root / templates.LOCK_FILE) or {}
+    bicep = {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*.bicep")}
+    for kind in infra_config.KINDS:
+        name = f"{templates.FOLDER}/{kind}.parameters.json"
+        # What was compiled before an edit may not know a parameter that the edit brought.
+        is_edited = bool(templates.check_lock(lock, bicep, kind).edited)
+        template = None if is_edited else read_json(folder / f"{kind}.json")
+        found += _parameter_problems(root, name, template or {})
+    return tuple(found)
+
+
+def _parameter_problems(root: Path, name: str, template: Mapping[str, Any]) -> tuple[Problem, ...]:
+    if not (root / name).exists():
+        return ()  # then all is as the template has it
+    unreadable: list[Problem] = []
+    content = read_text(root, name, unreadable)
+    return tuple(unreadable) or check_parameters(name, content, template)
 
 
 def find_bicep() -> Path | None:

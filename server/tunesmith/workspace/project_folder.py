@@ -52,7 +52,7 @@ def read_project(folder: str) -> ProjectFolder:
         raise ProjectError("project.notFound", folder=folder if folder != "." else root)
     problems: list[Problem] = []
     config = run_config.read_config(
-        _text(root, run_config.FILE, problems), _json(root, run_config.SCHEMA_FILE, problems)
+        read_text(root, run_config.FILE, problems), _json(root, run_config.SCHEMA_FILE, problems)
     )
     infra: dict[Kind, Mapping[str, Any]] = {
         kind: _json(root, infra_config.config_file(kind), problems) or {}
@@ -90,7 +90,7 @@ def _json(
 ) -> Mapping[str, Any] | None:
     if is_optional and not (root / name).exists():
         return None
-    content = _text(root, name, problems)
+    content = read_text(root, name, problems)
     if not content:
         return None
     try:
@@ -111,11 +111,12 @@ def _json(
     return mapping(value)
 
 
-def _text(root: Path, name: str, problems: list[Problem]) -> str:
+def read_text(root: Path, name: str, problems: list[Problem]) -> str:
+    """Return a file's text; "" after noting why it cannot be read."""
     try:
         return (root / name).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+        reason = e.strerror or str(e) if isinstance(e, OSError) else text("problems.notUtf8")
         problems.append(
             Problem(
                 name,

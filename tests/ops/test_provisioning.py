@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from local_target import edit_json, make_project
-from tunesmith.core.errors import InfraError, TargetError, ToolMissing
+from tunesmith.core.errors import InfraError, ProjectError, TargetError, ToolMissing
 from tunesmith.ops import infra
 from tunesmith.ops.infra import Apply, Destroy, Kind
 from tunesmith.ops.registry import ProjectParams
@@ -141,6 +141,57 @@ async def test_a_config_of_another_target_is_refused(ctx, project, tmp_path):
     with pytest.raises(InfraError) as caught:
         await run.list_runs(ctx, ProjectParams(project=str(copy)))
     assert caught.value.code == "infra.otherTarget"
+
+
+@pytest.mark.parametrize("kind", ["finetuning", "inference"])
+async def test_what_a_config_of_another_subscription_names_is_never_changed(ctx, project, kind):
+    file = project / f"infra/{kind}.config.json"
+    before = file.read_text()
+    edit_json(file, lambda c: c.update(SUBSCRIPTION_ID="11111111-0000-0000-0000-000000000000"))
+    where = str(project)
+    try:
+        for work in (
+            infra.destroy(ctx, Destroy(project=where, dry_run=True)),
+            infra.plan(ctx, Kind(project=where)),
+            infra.status(ctx, ProjectParams(project=where)),
+        ):
+            with pytest.raises(InfraError) as caught:
+                await work
+            assert caught.value.code == "infra.otherTarget"
+    finally:
+        file.write_text(before)
+
+
+async def test_a_copied_config_does_not_take_the_other_projects_resources(
+    ctx, project, fresh_project
+):
+    shutil.copy(project / "infra/finetuning.config.json", fresh_project / "infra")
+    where = str(fresh_project)
+    for work in (
+        infra.destroy(ctx, Destroy(project=where, dry_run=True)),
+        infra.plan(ctx, Kind(project=where)),
+    ):
+        with pytest.raises(InfraError) as caught:
+            await work
+        assert caught.value.code == "infra.otherProject"
+
+
+async def test_a_broken_config_is_not_taken_for_nothing(ctx, fresh_project):
+    from tunesmith.ops import run
+    from tunesmith.ops.run import Start
+
+    (fresh_project / "infra/finetuning.config.json").write_text('{"x":')
+    where = str(fresh_project)
+    for work in (
+        infra.status(ctx, ProjectParams(project=where)),
+        infra.destroy(ctx, Destroy(project=where)),
+        run.list_runs(ctx, ProjectParams(project=where)),
+        run.start(ctx, Start(project=where, dry_run=True)),
+    ):
+        with pytest.raises(ProjectError) as caught:
+            await work
+        assert caught.value.code == "project.configInvalid"
+        assert caught.value.context["line"] == 1
 
 
 @pytest.mark.parametrize(

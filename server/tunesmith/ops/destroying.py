@@ -14,7 +14,7 @@ from tunesmith.core.plan import Plan, PlanRow
 from tunesmith.core.reporter import Step
 from tunesmith.ops.provisioning import deployment_name
 from tunesmith.ops.session import PROJECT_TAG, Session
-from tunesmith.workspace.infra_files import clear_outputs, load_template
+from tunesmith.workspace.infra_files import clear_outputs, has_outputs, load_template
 
 _ORDER = (
     "microsoft.app/containerapps",
@@ -38,12 +38,19 @@ class Doomed:
 async def plan_destroy(session: Session) -> Doomed:
     """Find what the project's deployments made.
 
-    The group itself goes when the project made it and nothing else is in it.
+    The group itself goes when the project made it and nothing else is in it. In a group that the
+    user chose, another project may have deployed too: there, this project's record of a deployment
+    decides. Raises: InfraError("infra.otherTarget" | "infra.otherProject"), ProjectError.
     """
+    session.refuse_unusable_config(*KINDS)
     name, group = await session.group()
+    session.refuse_foreign_group(group)
+    made_by_us = group is not None and PROJECT_TAG in group.tags
     provisioner = session.cloud.provisioner
     ids: dict[str, str] = {}
     for kind in KINDS if group else ():
+        if not made_by_us and not has_outputs(session.project.root, kind):
+            continue
         done = await provisioner.deployed(name, deployment_name(kind))
         for resource_id in done.resource_ids if done else ():
             ids.setdefault(resource_id.lower(), resource_id)
@@ -51,7 +58,6 @@ async def plan_destroy(session: Session) -> Doomed:
     ours = [i for key, i in ids.items() if key in present and _is_top_level(i)]
     ours.sort(key=lambda i: _rank(type_of(i)))
     others = [key for key in present if key not in ids and _is_top_level(key)]
-    made_by_us = group is not None and PROJECT_TAG in group.tags
     whole = made_by_us and not others
     rows = [PlanRow("delete", i.rpartition("/")[2], type_of(i)) for i in ours]
     if whole:

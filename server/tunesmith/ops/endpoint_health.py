@@ -32,6 +32,7 @@ class Health:
 
 async def read_endpoint(session: Session) -> Endpoint:
     """Return the endpoint as it is now; "absent" before it was provisioned."""
+    session.refuse_unusable_config("inference")
     names = session.project.provisioned("inference")
     if names is None:
         return Endpoint("", "absent", "", "", "", text("endpoint.absent"))

@@ -65,6 +65,7 @@ async def status(ctx: Context, p: ProjectParams) -> InfraStatus:
     from tunesmith.ops.session import open_session
 
     async with open_session(ctx, p) as session:
+        session.refuse_unusable_config(*KINDS)
         name, group = await session.group()
         if group is None:
             return InfraStatus(name, "", False, ())

@@ -11,8 +11,8 @@ from typing import Any
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.infra import InfraResult
-from tunesmith.core.infra_config import Kind, config_file
-from tunesmith.core.json_values import mapping, words
+from tunesmith.core.infra_config import KINDS, Kind, config_file
+from tunesmith.core.json_values import mapping
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Action, Plan, PlanRow
 from tunesmith.core.ports import Deployment, ResourceChange
@@ -49,11 +49,13 @@ async def plan_provisioning(
     `extra`: parameters of this call alone, such as the run to serve.
     Raises: InfraError, ToolMissing("tool.bicepMissing"), ProjectError for a broken config file.
     """
-    session.refuse_broken_config(kind)
+    session.refuse_unusable_config(*KINDS)
     root = session.project.root
     session.ctx.reporter.step(Step(text("infra.planning", kind=kind)))
     files = load_template(root, kind)
     group, existing = await session.group()
+    if session.project.identity.get("id"):  # a clone of a project comes without one
+        session.refuse_foreign_group(existing)
     is_new = existing is None
     values = {**_shared_names(session, kind), **files.parameters, **(extra or {})}
     declared = mapping(files.template.get("parameters"))
@@ -84,7 +86,7 @@ async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResul
     joins it. Raises: InfraError, AuthError, TargetError.
     """
     cloud, reporter = session.cloud, session.ctx.reporter
-    tags = {PROJECT_TAG: words(session.project.identity.get("id")) or session.project.name}
+    tags = {PROJECT_TAG: session.tag}
     location = session.target.cloud.location
     reporter.step(Step(text("infra.deploying", kind=prepared.kind, group=prepared.group)))
     await cloud.provisioner.ensure_group(prepared.group, location, tags)

@@ -50,7 +50,7 @@ class Session:
         Raises: InfraError("infra.missing" | "infra.otherTarget"), the latter when the config file
         names another subscription than this target's, and what `refuse_broken_config` raises.
         """
-        self.refuse_broken_config(kind)
+        self.refuse_unusable_config(kind)
         found = self.project.provisioned(kind)
         if found is None:
             raise InfraError(
@@ -62,9 +62,32 @@ class Session:
                     {"project": str(self.project.root), "kind": kind},
                 ),
             )
-        if found.subscription.lower() != self.target.cloud.subscription_id.lower():
-            raise InfraError("infra.otherTarget", kind=kind, target=self.target.name)
         return found
+
+    def refuse_unusable_config(self, *kinds: Kind) -> None:
+        """Refuse config files that are broken or name resources of another subscription.
+
+        Raises: InfraError("infra.otherTarget") and what `refuse_broken_config` raises.
+        """
+        ours = self.target.cloud.subscription_id.lower()
+        for kind in kinds:
+            self.refuse_broken_config(kind)
+            named = words(self.project.infra[kind].get("SUBSCRIPTION_ID"))
+            if named and named.lower() != ours:
+                raise InfraError("infra.otherTarget", kind=kind, target=self.target.name)
+
+    def refuse_foreign_group(self, group: Group | None) -> None:
+        """Refuse to change a resource group that Tunesmith made for another project.
+
+        Its config file was copied then. Raises: InfraError("infra.otherProject").
+        """
+        if group and group.tags.get(PROJECT_TAG, self.tag) != self.tag:
+            raise InfraError("infra.otherProject", group=group.name)
+
+    @property
+    def tag(self) -> str:
+        """What PROJECT_TAG says on a resource group of this project."""
+        return words(self.project.identity.get("id")) or self.project.name
 
     def refuse_broken_config(self, kind: Kind) -> None:
         """Refuse a config file that is there but cannot be read: it may hold a user's COMMANDS.

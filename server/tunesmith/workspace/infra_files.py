@@ -159,5 +159,10 @@ def clear_outputs(root: Path, kind: Kind) -> None:
     _outputs_file(root, kind).unlink(missing_ok=True)
 
 
+def has_outputs(root: Path, kind: Kind) -> bool:
+    """Whether this project itself deployed `kind`: a copied config file brings no record of it."""
+    return _outputs_file(root, kind).is_file()
+
+
 def _outputs_file(root: Path, kind: Kind) -> Path:
     return root / STATE_FOLDER / f"{kind}.outputs.json"

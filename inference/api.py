@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -19,25 +20,12 @@ from engine import AnswerEvents, Engine, Finished, GenerationFailed, Piece, Prom
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from gate import sign_in_page
+from openai_error import error_response
 from openai_request import BadRequest, ChatRequest, read_request
-from service import BASE, Service
+from service import BASE, TUNED, Service
 
 MAX_BODY_BYTES = 1 << 20
 RETRY_AFTER_S = 5
-
-
-def error_response(
-    status: int,
-    message: str,
-    kind: str = "invalid_request_error",
-    *,
-    param: str | None = None,
-    code: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    """Return an error in OpenAI's shape."""
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return JSONResponse({"error": error}, status, headers)
 
 
 def make_router(service: Service, keyring: Keyring) -> APIRouter:
@@ -87,9 +75,10 @@ def make_router(service: Service, keyring: Keyring) -> APIRouter:
     async def get_model(name: str, request: Request) -> JSONResponse:
         if refused := check_key(request, keyring):
             return refused
-        if name not in service.models:
+        known = service.find_model(name)
+        if known is None:
             return unknown_model(service, name)
-        return JSONResponse(describe_model(service, name))
+        return JSONResponse(describe_model(service, known))
 
     @router.post("/v1/chat/completions")
     async def complete(request: Request) -> Response:
@@ -99,9 +88,9 @@ def make_router(service: Service, keyring: Keyring) -> APIRouter:
             chat = read_request(await read_json(request))
             if service.engine is None:
                 return not_ready(service)
-            name = chat.model or service.models[0]
-            if name not in service.models:
-                return unknown_model(service, name)
+            name = service.find_model(chat.model or None)
+            if name is None:
+                return unknown_model(service, str(chat.model))
             answer = start_answer(service.engine, chat, tuned=name != BASE)
         except BadRequest as error:
             return error_response(error.status, str(error), param=error.param, code=error.code)
@@ -130,11 +119,21 @@ def make_router(service: Service, keyring: Keyring) -> APIRouter:
 
     @router.api_route(
         "/v1/{path:path}",
-        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         include_in_schema=False,
     )
     async def unknown_path(path: str, request: Request) -> JSONResponse:
-        return error_response(404, f"There is no {request.method} /v1/{path} here.")
+        allowed = "POST" if path == "chat/completions" else "GET"
+        if path in ("chat/completions", "models") or re.fullmatch("models/[^/]+", path):
+            return error_response(
+                405,
+                f"/v1/{path} takes {allowed}, not {request.method}.",
+                code="method_not_allowed",
+                headers={"Allow": allowed},
+            )
+        return error_response(
+            404, f"There is no {request.method} /v1/{path} here.", code="unknown_url"
+        )
 
     return router
 
@@ -157,7 +156,7 @@ def describe_model(service: Service, name: str) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
-        "created": 0,
+        "created": service.run.created_s,
         "owned_by": "tunesmith",
         "root": service.run.base_model,
     }
@@ -166,6 +165,8 @@ def describe_model(service: Service, name: str) -> dict[str, Any]:
 def unknown_model(service: Service, name: str) -> JSONResponse:
     """Return the refusal for a model that is not served."""
     known = " and ".join(service.models) or "none"
+    if len(service.models) > 1:
+        known = f"{service.models[0]} (or {TUNED}) and {service.models[1]}"
     return error_response(
         404,
         f"There is no model '{name}' here; served: {known}.",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from auth import Keyring
+from openai_error import error_response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse
 
@@ -56,14 +57,14 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         path = scope.get("path", "")
-        if scope["type"] != "http" or path == "/health" or path.startswith(OPEN_PATHS):
+        if scope["type"] != "http" or path.startswith(OPEN_PATHS):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not (
-            self._keyring.is_session(headers.get("cookie", ""))
-            or self._keyring.is_key(headers.get("authorization", ""))
-        ):
+        if path == "/health" or self._keyring.is_key(headers.get("authorization", "")):
+            await self._app(scope, receive, refusals_for_programs(scope, send))
+            return
+        if not self._keyring.is_session(headers.get("cookie", "")):
             await sign_in_page("You are not signed in.", 401)(scope, receive, send)
             return
 
@@ -73,3 +74,34 @@ class Gate:
             await send(message)
 
         await self._app(scope, receive, send_with_policy)
+
+
+def refusals_for_programs(scope: Scope, send: Send) -> Send:
+    """Return a `send` that gives an unknown path or method the body OpenAI's clients expect.
+
+    A program that forgot the /v1 of the address would get the page's own kind of refusal.
+    """
+    is_replaced = False
+
+    async def send_or_replace(message: MutableMapping[str, Any]) -> None:
+        nonlocal is_replaced
+        if message["type"] == "http.response.start" and message["status"] in (404, 405):
+            is_replaced = True
+            asked = f"{scope['method']} {scope['path']}"
+            response = error_response(
+                message["status"],
+                f"There is no {asked} here; the API is at /v1/chat/completions and /v1/models.",
+                code="unknown_url" if message["status"] == 404 else "method_not_allowed",
+            )
+            await response(scope, no_body, send)
+        if message["type"] == "http.response.start" and not is_replaced:
+            MutableHeaders(scope=message)["Content-Security-Policy"] = CONTENT_POLICY
+        if not is_replaced:
+            await send(message)
+
+    return send_or_replace
+
+
+async def no_body() -> MutableMapping[str, Any]:
+    """Stand for a request that was read already."""
+    return {"type": "http.disconnect"}

@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class ServedRun:
     base_path: Path
     adapter_path: Path | None
     chat_template_sha256: str = ""
+    created_s: int = 0
+    """When the run ended, as a Unix time in seconds; 0 where its record does not say."""
     questions: tuple[str, ...] = ()
     """Questions of the run's comparison that only the tuned model answered right."""
 
@@ -57,6 +60,7 @@ def read_run(mount: Path, run_id: str, *, base_only: bool = False) -> ServedRun:
         base_path=base_path,
         adapter_path=None if base_only else find_adapter(folder, run, run_id),
         chat_template_sha256=str(run.get("chat_template_sha256") or ""),
+        created_s=read_time(run.get("ended_at")) or read_time(run.get("started_at")),
         questions=read_questions(folder),
     )
 
@@ -110,6 +114,15 @@ def check_succeeded(run: dict[str, Any], run_id: str) -> None:
         f"Run {run_id} is {state}, not succeeded" + (f": {reason}" if reason else "."),
         hints.get(str(state), f"'tunesmith run logs {run_id}' says why."),
     )
+
+
+def read_time(value: object) -> int:
+    """Return an ISO 8601 time (UTC where it names no zone) as a Unix time; 0 when it is none."""
+    try:
+        when = datetime.fromisoformat(str(value))
+    except ValueError:
+        return 0
+    return max(0, int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()))
 
 
 def find_base(mount: Path, run: dict[str, Any], run_id: str) -> tuple[str, Path]:

@@ -9,6 +9,8 @@ from engine import Engine
 from run_contract import ServedRun
 
 BASE = "base"
+TUNED = "tuned"
+"""Another name of the run, for clients that must not change with every deployment."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,15 @@ class Service:
         if self.run is None:
             return ()
         return (BASE,) if self.run.adapter_path is None else (self.run.run_id, BASE)
+
+    def find_model(self, name: str | None) -> str | None:
+        """Return which of `models` a request's `model` means, None when it is none of them."""
+        names = self.models
+        if name is None:
+            return names[0] if names else None
+        if name == TUNED and len(names) > 1:
+            return names[0]
+        return name if name in names else None
 
     def health(self) -> dict[str, object]:
         """Return the body of GET /health."""

@@ -58,6 +58,8 @@ def write_record(share: Path, run_id: str = RUN_ID, **changes: Any) -> None:
         "state": "succeeded",
         "base_model": {"id": "acme/tiny", "path": "model-cache/tiny", "license": "mit"},
         "artifact": {"kind": "peft", "path": "adapter"},
+        "started_at": "2026-03-01T10:00:00Z",
+        "ended_at": "2026-03-01T11:00:00Z",
         "error": None,
         **changes,
     }
@@ -113,7 +115,7 @@ class RunningApp:
         body.setdefault("messages", [{"role": "user", "content": "How long is the warranty?"}])
         return self.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True})
 
-    def wait_until_idle(self, timeout_s: float) -> float:
+    def wait_until_idle(self, timeout_s: float = 120) -> float:
         """Return how long it took until no answer was in the making."""
         began = time.monotonic()
         while time.monotonic() - began < timeout_s:

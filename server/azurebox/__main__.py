@@ -31,6 +31,8 @@ keeps it in azurebox.json in the state folder, readable by you alone. Stopping i
 no container: they go on, and the next `serve` on the same folder takes them up again.
 """
 
+MAX_PORT = 65535
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
@@ -44,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     server = commands.add_parser("serve", help="serve ARM, Entra, Azure Files and pages")
     server.add_argument("--state", type=Path, default=None, help="the folder with everything in it")
     server.add_argument("--cache", type=Path, default=None, help="where images are built")
-    server.add_argument("--port", type=int, default=0, help="https port of ARM and Entra")
-    server.add_argument("--http-port", type=int, default=0, help="http port of the pages")
+    server.add_argument("--port", default="0", help="https port of ARM and Entra")
+    server.add_argument("--http-port", default="0", help="http port of the pages")
     server.add_argument("--subscription", default=None, metavar="ID", help="subscription id")
     server.add_argument(
         "--idle-exit-s",
@@ -66,11 +68,17 @@ def _run_serve(args: argparse.Namespace) -> int:
     )
     # It warns for every write to a client that left in the middle of an answer.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    try:
+        port = _port(args.port, "--port")
+        http_port = _port(args.http_port, "--http-port")
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     options = ServeOptions(
         state=args.state or Path(platformdirs.user_state_dir("azurebox")),
         cache=args.cache or default_cache(),
-        port=args.port,
-        http_port=args.http_port,
+        port=port,
+        http_port=http_port,
         subscription=args.subscription,
         idle_exit_s=args.idle_exit_s,
     )
@@ -81,6 +89,17 @@ def _run_serve(args: argparse.Namespace) -> int:
     except OSError as error:
         sys.stderr.write(f"azurebox cannot use {options.state}: {error.strerror or error}.\n")
         return 1
+
+
+def _port(text: str, option: str) -> int:
+    """Return the port that an option names. Raises: ValueError with a sentence."""
+    port = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+    if not 0 <= port <= MAX_PORT:
+        raise ValueError(
+            f"{option} {text} is no port: give a number from 1 to {MAX_PORT}, or leave {option}"
+            " out to have a free one chosen."
+        )
+    return port
 
 
 if __name__ == "__main__":

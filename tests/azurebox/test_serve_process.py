@@ -14,6 +14,7 @@ import urllib.request
 import psutil
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azurebox.__main__ import main
 from box_process import BoxProcess, Workspace, is_alive, until
 
 
@@ -82,6 +83,19 @@ def test_port_in_use_is_one_sentence_with_a_next_step(tmp_path, cache):
     assert (done.returncode, done.stdout) == (1, "")
     assert f"Port {port}" in done.stderr and "--port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--port", "--http-port"])
+@pytest.mark.parametrize("port", ["99999", "-1", "many", "80.5", ""])
+def test_no_port_at_all_is_one_sentence(tmp_path, cache, capsys, option, port):
+    state = tmp_path / "state"
+    arguments = ["serve", "--state", str(state), "--cache", str(cache), option, port]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"{option} {port} is no port: ")
+    assert said.err.count("\n") == 1
+    assert not state.exists()
 
 
 def test_listeners_are_on_loopback_alone(box):

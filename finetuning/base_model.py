@@ -91,7 +91,7 @@ def resolve(model_path: str, root: Path, say: Say) -> BaseModel:
             'Correct input_model.model_path in "finetuning/olive-config.json".',
         )
     name = model_path.replace("/", "--")
-    folder = _fetched(root, name, lambda part: _from_hub(model_path, part, say))
+    folder = _fetched(root, name, lambda part: _from_hub(model_path, name, part, say))
     return BaseModel(model_path, name, folder, _license_of(folder))
 
 
@@ -266,7 +266,8 @@ def quick_gguf() -> Iterator[None]:
 # --- the hub -----------------------------------------------------------------------------------
 
 
-def _from_hub(model_id: str, part: Path, say: Say) -> None:
+def _from_hub(model_id: str, name: str, part: Path, say: Say) -> None:
+    """Fetch into `part`; `name` is what the folder is called once it is whole."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -305,7 +306,7 @@ def _from_hub(model_id: str, part: Path, say: Say) -> None:
         raise TrainingFailed(
             "model.notFetched",
             f"{model_id} could not be fetched from the Hugging Face hub: {reason}",
-            f"Check the connection, or put the model's folder at model-cache/{part.name} and "
+            f"Check the connection, or put the model's folder at model-cache/{name} and "
             "name that folder in input_model.model_path.",
         ) from e
     shutil.rmtree(part / ".cache", ignore_errors=True)

@@ -141,6 +141,16 @@ def test_a_model_that_cannot_be_fetched_changes_nothing(tmp_path: Path) -> None:
     assert (left / "config.json").read_text() == "half"
 
 
+def test_the_folder_to_fill_by_hand_is_the_final_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(TrainingFailed) as caught:
+        base_model.resolve("some-owner/no-model", tmp_path, lambda _: None)
+    assert "at model-cache/some-owner--no-model and" in caught.value.hint
+    assert ".part" not in caught.value.message + caught.value.hint
+
+
 def test_many_that_fetch_one_model_at_once_all_find_it_whole(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         for number in range(25):

@@ -40,6 +40,7 @@ class Progress(TrainerCallback):
         self._save_took_s = 0.0
         self._said_at_s = 0.0
         self._trained_s = 0.0
+        self._before: tuple[int, float] = (0, 0.0)  # (tokens, seconds) of earlier attempts
         self._loss: float | None = None
 
     @property
@@ -155,6 +156,7 @@ class Progress(TrainerCallback):
         notes = checkpoints.read_notes(start.folder)
         self.trainer.tokens_seen = self._tokens_before_step = int(notes["tokens_trained"])
         self._trained_s = float(notes["trained_s"])
+        self._before = (self.trainer.tokens_seen, self._trained_s)
         self._eval_loss_before = notes["eval_loss_before"]
         self._loss = notes["loss"]
         cut_metrics(self._metrics_file, start.step)
@@ -177,8 +179,11 @@ class Progress(TrainerCallback):
         say(f"Held-out loss: {loss:.3f}" + (f", before training {before:.3f}." if before else "."))
 
     def tell_end_of_training(self) -> None:
-        """Say what training took."""
+        """Say what training took: this attempt in words, all attempts together in run.json."""
         speed = self.trainer.tokens_seen / self._trained_s if self._trained_s else 0.0
+        tokens_before, before_s = self._before
+        tokens, seconds = self.trainer.tokens_seen - tokens_before, self._trained_s - before_s
+        own_speed = tokens / seconds if seconds else 0.0
         self._job.state.update(
             step=self._job.steps,
             metrics={
@@ -190,8 +195,10 @@ class Progress(TrainerCallback):
             },
         )
         say(
-            f"Trained {self.trainer.tokens_seen:,} tokens in {duration(self._trained_s)} "
-            f"({speed:.0f} tokens/s), {peak_rss_bytes() / 1e9:.1f} GB of memory at most."
+            f"Trained {tokens:,} tokens in {duration(seconds)} "
+            f"({own_speed:.0f} tokens/s)"
+            + (f", {self.trainer.tokens_seen:,} with earlier attempts" if tokens_before else "")
+            + f", {peak_rss_bytes() / 1e9:.1f} GB of memory at most."
         )
 
     # --- parts ----------------------------------------------------------------------------------

@@ -130,6 +130,9 @@ def test_sigterm_writes_a_checkpoint_and_the_next_attempt_ends_the_same(
     assert adapter_of(run) == baseline.adapter
     after, clean = read_json(run / "run.json"), read_json(baseline.run / "run.json")
     assert after["resumed_from"] == state["step"]
+    total, before = after["metrics"]["tokens_trained"], state["metrics"]["tokens_trained"]
+    assert f"Trained {total - before:,} tokens in " in log
+    assert f"{total:,} with earlier attempts" in log
     for key in ("tokens_trained", "eval_loss", "eval_loss_before", "loss"):
         assert after["metrics"][key] == clean["metrics"][key], key
     lines = [x for x in map(_json, (run / "metrics.jsonl").open()) if "loss" in x]

@@ -81,7 +81,7 @@ bench: setup
 	$(BIN)/python benchmarks/run.py
 
 package: $(VENV)/.ready
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist server
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist ./server
 	@ls -l dist/*.whl
 
 bicep: $(VENV)/.ready

@@ -13,6 +13,7 @@ from tunesmith.core.run_config import FILE
 from tunesmith.ops import project
 from tunesmith.ops.project import Check, Create
 from tunesmith.ops.registry import ProjectParams
+from tunesmith.ops.scaffolding import create_project
 from tunesmith.workspace.infra_files import load_template
 
 
@@ -221,3 +222,41 @@ async def test_a_broken_parameters_file_is_found(ctx, fresh_project):
     file.write_text('{\n"parameters"\n}')
     report = await project.check(ctx, Check(project=str(fresh_project)))
     assert [(p.file, p.line) for p in report.problems if p.severity == "error"] == [(name, 3)]
+
+
+def test_an_empty_folder_is_filled_and_stays_the_same_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    inode = folder.stat().st_ino
+    create_project(".", model=None, dataset=None, values={})
+    assert folder.stat().st_ino == inode
+    assert (Path.cwd() / "finetuning/olive-config.json").is_file()
+    assert not [f for f in folder.iterdir() if f.name.startswith(".here.")]
+
+
+async def test_nothing_is_deployed_when_its_names_cannot_be_written(
+    ctx, fresh_project, monkeypatch
+):
+    from tunesmith.ops import infra
+
+    infra_folder = fresh_project / "infra"
+    allowed = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path) != infra_folder and allowed(path, mode)
+    )
+    with pytest.raises(ProjectError) as caught:
+        await infra.apply(ctx, infra.Apply(project=str(fresh_project)))
+    assert caught.value.code == "project.readOnly"
+    assert str(infra_folder) in caught.value.message
+    status = await infra.status(ctx, infra.ProjectParams(project=str(fresh_project)))
+    assert not status.exists
+
+
+def test_the_doctor_names_a_home_that_is_not_writable(tmp_path):
+    from tunesmith.ops.diagnosis import find_home
+
+    (tmp_path / "file").write_text("")
+    found = find_home(tmp_path / "file" / "home")
+    assert found.state == "error"
+    assert "TUNESMITH_HOME" in found.detail

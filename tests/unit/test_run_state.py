@@ -200,3 +200,11 @@ def test_next_attempt_counts_files_and_executions():
     assert newest_attempt(files, [execution("Running", attempt=4)]) == 4
     assert newest_attempt(files, [execution("Running", attempt=9, run="other")]) == 3
     assert newest_attempt(RunFiles("r", None, None, ()), []) == 0
+
+
+@pytest.mark.parametrize("told", ["stopped", "running"])
+def test_a_run_stopped_before_its_first_checkpoint_claims_none(told):
+    run = state(run=run_json(told), attempts=[ended(143)], executions=[execution("Stopped")])
+    assert run.state == "stopped"
+    assert "before its first checkpoint" in run.reason
+    assert "anew" in run.reason

@@ -25,6 +25,9 @@ SIGTERM and SIGKILL, and some for a slow share."""
 EXIT_STOPPED = 75
 """Exit code of a trainer that stopped with a checkpoint to go on from."""
 
+EXIT_STOPPED_BEFORE = 143
+"""Exit code of a trainer that was stopped before it had a checkpoint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -117,7 +120,9 @@ def _state(files: RunFiles, execution: Execution | None, now: datetime) -> tuple
                 return "running", ""
             if run["state"] == "stopped" and _within(execution.ended_at, now, STOP_GRACE):
                 return "stopping", text("run.reason.stopping")
-        return _told_by_trainer(run)
+        end = attempt.end if attempt else None
+        code = whole(end.get("exit_code")) if end else 0
+        return _told_by_trainer(run, code)
     if attempt and attempt.end is not None:
         return _told_by_launcher(attempt.end, run)
     if execution is None:
@@ -139,10 +144,12 @@ def _state(files: RunFiles, execution: Execution | None, now: datetime) -> tuple
     return "failed", text("run.reason.neverStarted", status=execution.status)
 
 
-def _told_by_trainer(run: Mapping[str, Any]) -> tuple[RunState, str]:
+def _told_by_trainer(run: Mapping[str, Any], exit_code: int) -> tuple[RunState, str]:
     match run["state"]:
         case "succeeded":
             return "succeeded", ""
+        case "stopped" if exit_code == EXIT_STOPPED_BEFORE:
+            return "stopped", text("run.reason.stoppedBeforeCheckpoint")
         case "stopped":
             return "stopped", text("run.reason.stopped", step=whole(run.get("step")))
         case _:
@@ -154,13 +161,15 @@ def _told_by_launcher(
     end: Mapping[str, Any], run: Mapping[str, Any] | None
 ) -> tuple[RunState, str]:
     code = whole(end.get("exit_code"))
+    if code == EXIT_STOPPED_BEFORE and run:
+        return "stopped", text("run.reason.stoppedBeforeCheckpoint")
     if code == EXIT_STOPPED:
         return "stopped", text("run.reason.stopped", step=whole((run or {}).get("step")))
     if run:  # it says "running", and the launcher saw its process end
         return "interrupted", text("run.reason.killed")
     if code == 0:
         return "failed", text("run.reason.noResult")
-    if code == 143:
+    if code == EXIT_STOPPED_BEFORE:
         return "stopped", text("run.reason.stoppedBeforeTraining")
     return "failed", text("run.reason.commandFailed", code=code)
 

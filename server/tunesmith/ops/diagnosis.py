@@ -36,9 +36,12 @@ async def diagnose(ctx: Context) -> tuple[Finding, ...]:
         status: TargetStatus | str = await local_status(ctx)
     except TunesmithError as e:
         status = e.message
+    except OSError as e:
+        status = str(e)
     findings = [
         _system(),
         _python(),
+        find_home(ctx.home),
         _disk(ctx.cache),
         _memory(),
         await asyncio.to_thread(_mount),
@@ -64,6 +67,17 @@ def _python() -> Finding:
         fix = "sudo apt-get install -y python3-venv"
         return Finding("python", "error", text("doctor.noVenv", version=version), fix)
     return Finding("python", "ok", version)
+
+
+def find_home(home: Path) -> Finding:
+    """Look whether state can be kept there; the place need not be made yet."""
+    place = home
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        detail = text("doctor.homeReadOnly", path=home)
+        return Finding("state", "error", detail, "export TUNESMITH_HOME=/a/writable/folder")
+    return Finding("state", "ok", str(home))
 
 
 def _disk(cache: Path) -> Finding:

@@ -82,7 +82,7 @@ async def ask(ctx: Context, p: Ask) -> EndpointAnswer:
 
 @operation("endpoint/stop", ProjectParams, Endpoint, long=True, still_running="running.endpoint")
 async def stop(ctx: Context, p: ProjectParams) -> Endpoint:
-    """Stop the endpoint; deploy starts it again."""
+    """Stop the endpoint, without asking; deploy starts it again."""
     from tunesmith.ops.endpoint_health import read_endpoint
     from tunesmith.ops.session import open_session
 

@@ -19,7 +19,7 @@ from tunesmith.core.ports import Deployment, ResourceChange
 from tunesmith.core.reporter import Step
 from tunesmith.core.targets import portal_link
 from tunesmith.ops.session import PROJECT_TAG, Session
-from tunesmith.workspace.infra_files import load_template, write_outputs
+from tunesmith.workspace.infra_files import check_writable, load_template, write_outputs
 
 PROGRESS_EVERY_S = 2.0
 API_KEY_SECRET = "api-key"
@@ -86,6 +86,7 @@ async def apply_provisioning(session: Session, prepared: Prepared) -> InfraResul
     joins it. Raises: InfraError, AuthError, TargetError.
     """
     cloud, reporter = session.cloud, session.ctx.reporter
+    check_writable(session.project.root)
     tags = {PROJECT_TAG: session.tag}
     location = session.target.cloud.location
     reporter.step(Step(text("infra.deploying", kind=prepared.kind, group=prepared.group)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core import infra_config, templates
-from tunesmith.core.errors import InfraError, ToolMissing
+from tunesmith.core.errors import InfraError, ProjectError, ToolMissing
 from tunesmith.core.infra_config import Kind
 from tunesmith.core.messages import text
 from tunesmith.core.parameter_files import check_parameters
@@ -138,6 +138,16 @@ def _compile(file: Path, edited: str) -> Mapping[str, Any]:
         reason = (lines or done.stderr.splitlines() or ["no output"])[0].strip()
         raise InfraError("infra.bicepInvalid", file=file.name, reason=reason)
     return template
+
+
+def check_writable(root: Path) -> None:
+    """Make sure, before anything is deployed, that its names can be written.
+
+    Raises: ProjectError("project.readOnly").
+    """
+    for folder in (root / "infra", root / STATE_FOLDER):
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            raise ProjectError("project.readOnly", folder=folder)
 
 
 def write_outputs(root: Path, kind: Kind, outputs: Mapping[str, Any]) -> dict[str, Any]:

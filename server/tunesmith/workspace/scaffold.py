@@ -48,7 +48,7 @@ def check_vacant(folder: Path) -> None:
             raise ProjectError("project.notEmpty", folder=folder)
     except OSError as e:
         raise ProjectError("project.notWritable", folder=folder, reason=e.strerror) from e
-    parent = folder.parent
+    parent = folder
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
@@ -64,6 +64,8 @@ def make_project(
 ) -> int:
     """Build the project beside `folder` and rename it into place; return how many files it has.
 
+    An empty folder that is there stays the one it is, a shell may stand in it: it is filled.
+
     `dataset` replaces the sample; the sample's questions about its own facts then go, the general
     ones stay. Interrupted, it leaves nothing behind. Raises: ProjectError.
     """
@@ -71,7 +73,8 @@ def make_project(
     assets, manifest = assets_folder(), read_manifest()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        place = folder if folder.is_dir() else folder.parent
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=place))
     except OSError as e:
         raise ProjectError("project.notWritable", folder=folder, reason=e.strerror) from e
     try:
@@ -87,15 +90,33 @@ def make_project(
         identity_file.parent.mkdir(parents=True, exist_ok=True)
         identity_file.write_bytes(to_json(identity))
         count = sum(1 for f in building.rglob("*") if f.is_file())
-        building.chmod(0o755)
-        if folder.is_dir():
-            folder.rmdir()  # empty, or this fails and nothing is lost
-        building.rename(folder)
+        if place == folder:
+            _move_up(building)
+        else:
+            building.chmod(0o755)
+            building.rename(folder)
         return count
     except OSError as e:
         raise ProjectError("project.notWritable", folder=folder, reason=e.strerror or e) from e
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _move_up(building: Path) -> None:
+    """Move all of `building` into its parent, or nothing when interrupted."""
+    moved: list[Path] = []
+    try:
+        # Last what makes a folder a project.
+        for part in sorted(building.iterdir(), key=lambda p: p.name == "finetuning"):
+            target = building.parent / part.name
+            if target.exists():
+                raise ProjectError("project.notEmpty", folder=building.parent)
+            part.rename(target)
+            moved.append(target)
+    except BaseException:
+        for target in moved:
+            target.rename(building / target.name)
+        raise
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -17,6 +17,7 @@ from tunesmith.cli.commands import commands
 from tunesmith.cli.flags import command_line
 from tunesmith.core.doctor import DoctorReport, Finding
 from tunesmith.core.errors import Fix, InfraError, ProjectError
+from tunesmith.core.infra import InfraResult
 from tunesmith.core.plan import Plan, PlanRow
 from tunesmith.core.problems import Problem
 from tunesmith.core.project import CheckReport, CreatedProject
@@ -388,3 +389,69 @@ def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m tunesmith --help | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
+
+
+# What the machine refuses.
+
+
+def test_a_file_that_may_not_be_written_is_a_sentence_and_1(bench: Bench):
+    def refuse(ctx, p):
+        raise PermissionError(13, "Permission denied", "/state/azurebox")
+
+    bench.answer("run/list", refuse)
+    ended = bench.run("run", "list")
+    assert ended.code == 1
+    assert "/state/azurebox cannot be used: Permission denied" in ended.err
+    assert "TUNESMITH_HOME" in ended.err
+
+
+def test_a_working_directory_that_is_gone_is_a_sentence_and_1(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    bench.answer("run/list", lambda ctx, p: Path(p.project).resolve())
+    ended = bench.run("run", "list")
+    assert ended.code == 1
+    assert "working directory" in ended.err
+
+
+def torn_down(*rows: PlanRow, applied: bool = False) -> InfraResult:
+    return InfraResult("", Plan("Take down", rows, "nothing"), applied, {})
+
+
+@pytest.mark.parametrize(("typed", "calls"), [("", 1), ("y", 2)])
+def test_enter_alone_takes_nothing_down(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, typed: str, calls: int
+):
+    on_a_terminal(monkeypatch, [typed])
+    row = PlanRow("delete", "job", "")
+    bench.answer("infra/destroy", lambda ctx, p: torn_down(row, applied=not p.dry_run))
+    ended = bench.run("infra", "destroy")
+    assert ended.code == 0
+    assert len(bench.calls) == calls
+    assert "[y/N]" in ended.err
+
+
+@pytest.mark.parametrize("flag", ["-y", "--dry-run"])
+def test_nothing_to_take_down_is_said_without_a_plan(bench: Bench, flag: str):
+    bench.answer("infra/destroy", lambda ctx, p: torn_down(applied=not p.dry_run))
+    ended = bench.run("infra", "destroy", flag)
+    assert ended.out.strip() == "Nothing to take down"
+    assert "Take down" not in ended.err
+
+
+def test_ctrl_c_at_a_question_says_that_nothing_was_started(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    on_a_terminal(monkeypatch, [])
+    monkeypatch.setattr("builtins.input", interrupt)
+    bench.answer("share/push", lambda ctx, p: pushed(PLAN, not p.dry_run))
+    ended = bench.run("share", "push")
+    assert ended.code == 130
+    assert "Nothing was started" in ended.err

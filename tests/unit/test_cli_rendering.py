@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 from cli_bench import text_terminal
+from tunesmith.cli.failure import cancelled
 from tunesmith.cli.progress import PLAIN_SECONDS, PlainReporter, WithoutNoise
+from tunesmith.cli.render import show
 from tunesmith.cli.render_comparison import pick_examples, show_comparison
 from tunesmith.cli.render_plan import ROWS_SHOWN, show_plan_table
 from tunesmith.cli.units import ago, between, duration, size, sparkline
+from tunesmith.core.endpoints import EndpointAnswer
 from tunesmith.core.plan import Plan, PlanRow
 from tunesmith.core.reporter import Event, LogLine, RecordingReporter, Step
 from tunesmith.core.runs import Answer, Comparison
@@ -149,3 +152,27 @@ def test_installer_noise_is_left_out_and_the_rest_passes():
 )
 def test_numbers_are_shown_as_people_read_them(got: str, expect: str):
     assert got == expect
+
+
+def test_nothing_that_a_model_says_commands_the_terminal():
+    evil = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202ee\nnext\tone"
+    terminal, out, _ = text_terminal()
+    show(
+        terminal, "endpoint/ask", None, EndpointAnswer(text=evil, model="m", seconds=1.0, tokens=3)
+    )
+    told = Answer("f", "fact", "Q?", ("x",), evil, False, evil, True)
+    comparison = Comparison(
+        plan=Plan("", (), ""), applied=True, run_id="r", facts_total=1, facts_base=0,
+        facts_tuned=1, general_total=0, general_base=0, general_tuned=0, answers=(told,),
+    )  # fmt: skip
+    show_comparison(terminal.out, comparison)
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(out.getvalue())
+    assert "next" in out.getvalue()
+
+
+def test_a_cancelled_demo_names_its_folder_in_what_to_type(capsys):
+    assert cancelled("running.run", as_json=False, folder="my demo") == 130
+    said = capsys.readouterr().err
+    assert said.startswith("Cancelled.")
+    assert "tunesmith run logs -C 'my demo' -f" in said
+    assert "tunesmith run stop -C 'my demo'" in said

@@ -50,6 +50,8 @@ def _failed(error: Exception, line: str, as_json: bool) -> int:
         return failure.refused(error, as_json=as_json)
     if isinstance(error, Cancelled):
         return failure.cancelled(error.still_running, as_json=as_json)
+    if isinstance(error, OSError) and (known := failure.disk_refusal(error)):
+        return failure.refused(known, as_json=as_json)
     return failure.bug(error, f"tunesmith {line}", as_json=as_json)
 
 

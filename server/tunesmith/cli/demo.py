@@ -23,6 +23,7 @@ from tunesmith.cli.commands import commands
 from tunesmith.cli.demo_memory import remember, remembered_run
 from tunesmith.cli.demo_plan import demo_plan
 from tunesmith.cli.execute import Cancelled, call
+from tunesmith.cli.failure import cancelled
 from tunesmith.cli.flags import Flag, command_line
 from tunesmith.cli.program import program_name
 from tunesmith.cli.render_comparison import pick_examples, show_comparison
@@ -31,6 +32,7 @@ from tunesmith.cli.render_project import show_problems
 from tunesmith.cli.terminal import Terminal, has_unicode, open_terminal
 from tunesmith.cli.units import duration, size
 from tunesmith.cli.usage import UsageError
+from tunesmith.core.log_lines import without_controls
 from tunesmith.core.messages import text
 from tunesmith.core.runs import Comparison, Run, RunStarted
 
@@ -61,9 +63,10 @@ def demo_command(words: list[str]) -> int:
     terminal = open_terminal()
     try:
         return Demo(terminal, folder, model).run()
-    except Cancelled:
+    except Cancelled as stopped:
+        code = cancelled(stopped.still_running, as_json=False, folder=folder)
         terminal.err.print(text("cli.demo.again"))
-        raise
+        return code
 
 
 def _print_help() -> None:
@@ -225,7 +228,7 @@ class Demo:
         for base in (True, False):
             answer = self._on_project("endpoint/ask", question=question, base=base)
             name = text("cli.demo.base" if base else "cli.demo.tuned")
-            said = Text(" ".join(answer.text.split()), "dim" if base else "bold")
+            said = Text(" ".join(without_controls(answer.text).split()), "dim" if base else "bold")
             row = Table.grid(padding=(0, 2, 0, 0))
             row.add_column(width=8)
             row.add_column(overflow="fold", max_width=100)

@@ -57,10 +57,14 @@ def approve(operation: Operation, params: Any, terminal: Terminal, flags: Global
     if flags.json:
         return True
     plan: Plan = call(operation, replace(params, dry_run=True), terminal).plan
-    show_plan(terminal, plan)
+    if plan.rows or plan.warnings:
+        show_plan(terminal, plan)
     if flags.yes or not plan.changes:
         return True
-    if not _ask(terminal, text("cli.confirm.question")):
+    # What only deletes is not done by Enter alone.
+    is_taken_down = {row.action for row in plan.rows} <= {"delete", "keep"}
+    question = "cli.confirm.deletion" if is_taken_down else "cli.confirm.question"
+    if not _ask(terminal, text(question), default=not is_taken_down):
         terminal.err.print(text("cli.confirm.declined"), style="hint")
         return False
     return True
@@ -113,15 +117,16 @@ def exit_code_of(params: Any, result: Any) -> int:
     return exit_codes.OK
 
 
-def _ask(terminal: Terminal, question: str) -> bool:
+def _ask(terminal: Terminal, question: str, *, default: bool) -> bool:
     terminal.err.print(question, end=" ", style="bold")
     try:
         answer = input()
     except EOFError:
         return False
     except KeyboardInterrupt:
-        raise Cancelled("running.nothing") from None
-    return answer.strip().lower() in ("", "y", "yes")
+        raise Cancelled("cli.cancelled.notStarted") from None
+    typed = answer.strip().lower()
+    return typed in ("y", "yes") or (default and not typed)
 
 
 def _print_json(result: Any) -> None:

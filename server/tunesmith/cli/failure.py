@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from tunesmith.cli import exit_codes
 from tunesmith.cli.flags import command_line
 from tunesmith.cli.usage import UsageError
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import ProjectError, TunesmithError
 from tunesmith.core.messages import text
 from tunesmith.ops import OPERATIONS
 from tunesmith.ops.bug_report import write_bug_report
 from tunesmith.ops.places import user_home
+
+_DISK_REFUSES = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+)
+
+_PROJECT_LINE = re.compile(r"\btunesmith (?:infra|run|endpoint|share) [a-z]+")
 
 
 def refused(error: TunesmithError, *, as_json: bool) -> int:
@@ -38,6 +53,17 @@ def refused(error: TunesmithError, *, as_json: bool) -> int:
         for words in hint.splitlines():
             _print("  " + words)
     return exit_codes.REFUSED
+
+
+def disk_refusal(error: OSError) -> TunesmithError | None:
+    """Return what a user can act on: no right to write, no space, a working directory gone."""
+    try:
+        Path.cwd()
+    except OSError:
+        return ProjectError("project.folderGone")
+    if error.errno not in _DISK_REFUSES or error.filename is None:
+        return None
+    return ProjectError("project.pathRefused", path=error.filename, reason=error.strerror)
 
 
 def misused(error: UsageError, *, as_json: bool) -> int:
@@ -65,9 +91,13 @@ def bug(error: BaseException, what: str, *, as_json: bool) -> int:
     return exit_codes.BUG
 
 
-def cancelled(still_running: str, *, as_json: bool) -> int:
-    """Ctrl+C. `still_running`: key of the sentence about what goes on elsewhere."""
+def cancelled(still_running: str, *, as_json: bool, folder: str = "") -> int:
+    """Ctrl+C. `still_running`: key of the sentence about what goes on elsewhere; `folder`: the
+    project that its command lines must name, where the user does not stand in it."""
     sentence = text(still_running) if still_running else text("cli.cancelled.nothing")
+    if folder:
+        where = f" -C {shlex.quote(folder)}"
+        sentence = _PROJECT_LINE.sub(lambda found: found[0] + where, sentence)
     if as_json:
         _print_json({"code": "cancelled", "message": text("cli.cancelled.title"), "hint": sentence})
     else:

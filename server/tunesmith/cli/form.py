@@ -85,4 +85,4 @@ def _read(terminal: Terminal, label: str, default: str) -> str:
     try:
         return input().strip()
     except (EOFError, KeyboardInterrupt):
-        raise Cancelled("") from None
+        raise Cancelled("cli.cancelled.notStarted") from None

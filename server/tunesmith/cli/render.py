@@ -19,6 +19,7 @@ from tunesmith.cli.units import duration, size
 from tunesmith.core.doctor import DoctorReport
 from tunesmith.core.endpoints import Endpoint, EndpointAnswer, EndpointDeployed, EndpointLink
 from tunesmith.core.infra import InfraResult, InfraStatus
+from tunesmith.core.log_lines import without_controls
 from tunesmith.core.messages import text
 from tunesmith.core.plan import Plan
 from tunesmith.core.project import CheckReport, CreatedProject, Project
@@ -35,6 +36,9 @@ def show_plan(terminal: Terminal, plan: Plan) -> None:
 def show(terminal: Terminal, name: str, params: Any, result: Any) -> None:
     """Print the result of the operation `name` on stdout."""
     out = terminal.out
+    if name == "infra/destroy" and not result.plan.changes:
+        out.print(text("cli.infra.nothingDown"))
+        return
     plan = getattr(result, "plan", None)
     if plan is not None and not result.applied:
         show_plan_table(out, plan)
@@ -149,7 +153,7 @@ def _show_link(out: Console, link: EndpointLink) -> None:
 
 
 def _show_answer(out: Console, answer: EndpointAnswer) -> None:
-    out.print(Text(answer.text.strip()), soft_wrap=True)
+    out.print(Text(without_controls(answer.text).strip()), soft_wrap=True)
     words = text("cli.endpoint.answered", model=answer.model, seconds=f"{answer.seconds:.1f}")
     out.print(words, style="hint")
 

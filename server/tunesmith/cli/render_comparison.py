@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tunesmith.cli.tables import list_table
 from tunesmith.cli.terminal import has_unicode
+from tunesmith.core.log_lines import without_controls
 from tunesmith.core.messages import text
 from tunesmith.core.runs import Answer, Comparison
 
@@ -108,7 +109,7 @@ def _mark(right: bool, out: Console) -> Text:
 
 def _said(answer: str, right: bool, expected: tuple[str, ...]) -> Text:
     """An answer on one line, cut, with the expected text marked where it is found."""
-    flat = " ".join(answer.split())
+    flat = " ".join(without_controls(answer).split())
     if len(flat) > ANSWER_CHARS:
         flat = flat[: ANSWER_CHARS - 3].rstrip() + "..."
     words = Text(flat, "" if right else "dim")

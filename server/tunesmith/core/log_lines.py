@@ -11,7 +11,17 @@ from tunesmith.core.reporter import Event
 
 EVENT_PREFIX = "::tunesmith::"
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
+# The last part turns the direction of writing, and so can show what is not there.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LONGEST_LINE_BYTES = 256 * 1024
+
+
+def without_controls(said: str) -> str:
+    """Return text that no terminal obeys: without escape codes and control characters.
+
+    Line breaks and tabs stay.
+    """
+    return _CONTROLS.sub("", _ESCAPES.sub("", said))
 
 
 def parse_event(line: str) -> Event | None:
@@ -60,4 +70,4 @@ class LineCutter:
 
 def _clean(line: bytes) -> str:
     text = _ESCAPES.sub("", line.decode("utf-8", "replace").rstrip("\r\n"))
-    return text.rpartition("\r")[2]
+    return without_controls(text.rpartition("\r")[2])

@@ -142,7 +142,7 @@ class PlainReporter:
         self._out.print(Text(line.text), soft_wrap=True)
 
     def event(self, event: Event) -> None:
-        """Print the training's figures now and then."""
+        """Print the training's figures now and then; a problem stands in the log already."""
         if event.kind == "progress":
             training = self._training
             training.update(event.data)
@@ -152,8 +152,6 @@ class PlainReporter:
             if training.steps:
                 where += f" {training.step}/{training.steps}"
             self._tell(training.phase, "  ".join([where, *training.figures()]))
-        elif event.kind == "problem":
-            self.warn(str(event.data.get("message", "")))
 
     def warn(self, message: str) -> None:
         """Print a warning."""
@@ -205,12 +203,10 @@ class LiveReporter:
             self._err.print(Text(line.text, style), soft_wrap=True)
 
     def event(self, event: Event) -> None:
-        """Show the training's figures; a problem is printed to stay."""
+        """Show the training's figures. A problem stands in the log too, in the job's own words."""
         if event.kind == "progress":
             self._training.update(event.data)
             self._is_training = True
-        elif event.kind == "problem":
-            self.warn(str(event.data.get("message", "")))
 
     def warn(self, message: str) -> None:
         """Print a warning above the live line."""

@@ -73,3 +73,37 @@ def test_a_broken_schema_is_a_problem_not_a_crash():
 def test_unusable_means_an_error():
     assert read_config(CONFIG, SCHEMA).is_usable
     assert not read_config("{", SCHEMA).is_usable
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"r": 16', '"r": "many"', 'passes.finetune.r is "many"; it must be a whole number'),
+        ('"r": 16', '"r": -4', "passes.finetune.r is -4; it must be at least 1"),
+        ('"TunesmithAuto"', '"Magic"', 'must be one of "TunesmithAuto", "TunesmithLoRA"'),
+        (
+            '"target_modules": "all-linear"',
+            '"target_modules": 3',
+            "must be a text in quotes or a list",
+        ),
+        ('"dataset/questions.jsonl"', "3", "must be a text in quotes or null"),
+        ('"alpha": 32', '"alpha": 0', "more than 0"),
+    ],
+)
+def test_a_value_is_told_in_plain_words(old, new, said):
+    messages = [message for _, _, message, _ in problems(edited(old, new))]
+    assert any(said in message for message in messages), messages
+
+
+def test_each_omission_is_told_once():
+    assert [message.split(" ")[0] for _, _, message, _ in problems("{}")] == [
+        "input_model.model_path",
+        "passes.finetune.type",
+    ]
+
+
+def test_no_steps_at_all_is_no_limit_and_said_so():
+    config = json.loads(CONFIG)
+    config["passes"]["finetune"].setdefault("training_args", {})["max_steps"] = 0
+    [problem] = read_config(json.dumps(config), SCHEMA).problems
+    assert (problem.severity, problem.code) == ("warning", "config.noLimit")

@@ -7,7 +7,7 @@ what is found here is what they would stumble over there, minutes and money late
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -15,9 +15,10 @@ from jsonschema import Draft202012Validator, exceptions
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from tunesmith.core.json_positions import Document, JsonSyntaxError, parse
-from tunesmith.core.json_values import is_object, mapping
+from tunesmith.core.json_values import at, is_object, items, mapping, words
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
+from tunesmith.core.value_names import found, listed
 
 FILE = "finetuning/olive-config.json"
 SCHEMA_FILE = "finetuning/olive-config.schema.json"
@@ -46,57 +47,112 @@ def read_config(content: str, schema: Mapping[str, Any] | None) -> RunConfig:
         return RunConfig({}, None, (problem,))
     if not is_object(document.value):
         return RunConfig({}, document, (_problem(1, 1, "config.noObject"),))
-    problems = list(_outline(document))
+    missing = dict(_outline(document))
+    problems = list(missing.values())
     if schema is not None:
-        problems += _by_schema(document, schema)
+        # {} lacks "passes", and so passes.finetune.type: one omission, told once, by its full name.
+        for key, problem in _by_schema(document, schema):
+            if not any(name == key or name.startswith(f"{key}.") for name in missing):
+                problems.append(problem)
+    problems += _ineffective(document)
     unique = dict.fromkeys(sorted(problems, key=lambda p: (p.line, p.column, p.message)))
     return RunConfig(mapping(document.value), document, tuple(unique))
 
 
-def _outline(document: Document) -> Iterable[Problem]:
+def _outline(document: Document) -> Iterable[tuple[str, Problem]]:
     for path in (("input_model", "model_path"), ("passes", "finetune", "type")):
-        value: Any = document.value
-        for key in path:
-            value = mapping(value).get(key)
+        value = at(document.value, *path)
         if not isinstance(value, str) or not value.strip():
-            place = document.position(path)
-            yield _problem(place.line, place.column, "config.missing", key=".".join(path))
+            place, key = document.position(path), ".".join(path)
+            yield key, _problem(place.line, place.column, "config.missing", key=key)
 
 
-def _by_schema(document: Document, schema: Mapping[str, Any]) -> Iterable[Problem]:
+def _ineffective(document: Document) -> Iterable[Problem]:
+    """Name a value that is allowed and does nothing: the trainer takes only a limit above 0."""
+    path = ("passes", "finetune", "training_args", "max_steps")
+    value = at(document.value, *path)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
+        place = document.position(path)
+        problem = _problem(place.line, place.column, "config.noLimit", key=".".join(path))
+        yield replace(problem, severity="warning")
+
+
+def _by_schema(document: Document, schema: Mapping[str, Any]) -> Iterable[tuple[str, Problem]]:
     try:
         Draft202012Validator.check_schema(dict(schema))
     except SchemaError as e:
-        yield _problem(0, 0, "config.schemaBroken", file=SCHEMA_FILE, reason=e.message)
+        yield "", _problem(0, 0, "config.schemaBroken", file=SCHEMA_FILE, reason=e.message)
         return
     validator = Draft202012Validator(dict(schema))
     for top in validator.iter_errors(document.value):  # type: ignore[reportUnknownMemberType]
-        yield _from_error(document, cast(Any, exceptions).best_match([top]) or top)
+        # The choices of an anyOf are told together, not the one that came nearest.
+        is_choice = top.validator == "anyOf"
+        best = top if is_choice else cast(Any, exceptions).best_match([top]) or top
+        yield _from_error(document, best)
 
 
-def _from_error(document: Document, error: ValidationError) -> Problem:
+def _from_error(document: Document, error: ValidationError) -> tuple[str, Problem]:
     path = list(error.absolute_path)
+    key = ".".join(str(part) for part in path)
     if error.validator == "additionalProperties" and is_object(error.instance):
         known = list(mapping(error.schema).get("properties", {}))
         dead = mapping(mapping(error.schema).get("x-dead"))
-        for key in mapping(error.instance):
-            if key not in known:
-                place = document.position([*path, key])
-                if key in dead:
-                    return _problem(
-                        place.line, place.column, "config.deadKey", key=key, reason=dead[key]
-                    )
-                near = get_close_matches(key, known, n=1)
+        for name in mapping(error.instance):
+            if name not in known:
+                place = document.position([*path, name])
+                at_place = (place.line, place.column)
+                if name in dead:
+                    reason = dead[name]
+                    return key, _problem(*at_place, "config.deadKey", key=name, reason=reason)
+                near = get_close_matches(name, known, n=1)
                 code = "config.unknownKeyNear" if near else "config.unknownKey"
                 near_name = near[0] if near else ""
-                return _problem(place.line, place.column, code, key=key, near=near_name)
+                return key, _problem(*at_place, code, key=name, near=near_name)
     place = document.position(path)
     if error.validator == "required":
-        reason = error.message.replace(" is a required property", " is missing")
-    else:
-        reason = error.message if len(error.message) < 200 else error.message[:197] + "..."
-    key = ".".join(str(part) for part in path) or "(top)"
-    return _problem(place.line, place.column, "config.value", key=key, reason=reason)
+        absent = [n for n in items(error.validator_value) if repr(n) in error.message]
+        key = ".".join(str(part) for part in (*path, *absent[:1]))
+        return key, _problem(place.line, place.column, "config.missing", key=key)
+    values = {"key": key or "(top)", "found": found(error.instance), "allowed": _allowed(error)}
+    return key, _problem(place.line, place.column, "config.value", **values)
+
+
+_LIMITS = {
+    "minimum": "atLeast",
+    "maximum": "atMost",
+    "exclusiveMinimum": "moreThan",
+    "exclusiveMaximum": "lessThan",
+}
+
+
+def _allowed(error: ValidationError) -> str:
+    """Say what the schema takes instead, in words rather than the validator's own."""
+    rule, validator = cast(Any, error.validator_value), str(error.validator)
+    schema = mapping(error.schema)
+    if validator == "type":
+        kinds = _kinds(rule)
+        bounds = [
+            text(f"problems.allowed.{said}", limit=schema[name])
+            for name, said in _LIMITS.items()
+            if name in schema
+        ]
+        return ", ".join([kinds, *bounds])
+    if validator == "enum":
+        return text("problems.allowed.oneOf", choices=listed(rule))
+    if validator in _LIMITS:
+        return text(f"problems.allowed.{_LIMITS[validator]}", limit=rule)
+    if validator in ("minLength", "minItems"):
+        return text("problems.allowed.filled")
+    if validator == "anyOf":
+        return text("problems.allowed.or").join(
+            _kinds(mapping(choice).get("type")) for choice in rule
+        )
+    return text("problems.allowed.other")
+
+
+def _kinds(names: object) -> str:
+    each = [words(names)] if words(names) else [words(name) for name in items(names)]
+    return text("problems.allowed.or").join(text(f"problems.kinds.{n}") for n in each if n)
 
 
 def _problem(line: int, column: int, code: str, **values: object) -> Problem:

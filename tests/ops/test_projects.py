@@ -260,3 +260,25 @@ def test_the_doctor_names_a_home_that_is_not_writable(tmp_path):
     found = find_home(tmp_path / "file" / "home")
     assert found.state == "error"
     assert "TUNESMITH_HOME" in found.detail
+
+
+async def test_a_model_only_the_hub_knows_is_said_to_be_unverified(ctx, tmp_path):
+    made = await create(ctx, tmp_path / "p", model="org/doesnotexist")
+    report = await project.check(ctx, Check(project=made.folder))
+    [problem] = report.problems
+    assert (problem.severity, problem.code) == ("warning", "project.modelUnverified")
+    assert "could not be verified from here" in problem.message
+
+
+async def test_an_unknown_model_is_told_once(ctx, fresh_project):
+    edit_json(fresh_project / FILE, lambda c: c["input_model"].update(model_path="smolm2"))
+    report = await project.check(ctx, Check(project=str(fresh_project)))
+    assert [p.code for p in report.problems] == ["project.modelUnknown"]
+
+
+@pytest.mark.parametrize("model", ["smolm2", "./not/there"])
+async def test_a_model_that_create_refuses_is_to_be_named_by_its_flag(ctx, tmp_path, model):
+    with pytest.raises(ProjectError) as caught:
+        await create(ctx, tmp_path / "p", model=model)
+    assert "--model" in caught.value.hint
+    assert "olive-config" not in caught.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +12,7 @@ from rich.text import Text
 from tunesmith.cli.tables import print_facts
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
-from tunesmith.core.project import CheckReport, CreatedProject, Project
+from tunesmith.core.project import MODEL_UNVERIFIED, CheckReport, CreatedProject, Project
 
 _STYLES = {"error": "bad", "warning": "warn", "info": "dim"}
 PROBLEMS_SHOWN = 40
@@ -22,7 +23,7 @@ def show_created(out: Console, created: CreatedProject) -> None:
     folder = _short(created.folder)
     out.print(Text(text("cli.project.created", folder=folder, files=created.files), "good"))
     print_facts(out, [("Base model", created.model)])
-    for line in (f"cd {folder}", "tunesmith project check", "tunesmith infra apply"):
+    for line in (f"cd {quote(folder)}", "tunesmith project check", "tunesmith infra apply"):
         out.print(Text.assemble(("  " + text("cli.next") + " ", "hint"), (line, "accent")))
 
 
@@ -54,11 +55,13 @@ def show_check(out: Console, report: CheckReport) -> None:
     """Every problem, then the verdict."""
     show_problems(out, report.problems)
     for dataset in report.datasets:
+        if not dataset.rows:
+            continue  # it could not be read, and its problem says why
         words = [
             text(
                 "cli.check.rows",
                 file=dataset.file,
-                rows=f"{dataset.rows:,}",
+                rows=_counted(dataset.rows, "row"),
                 usable=f"{dataset.usable_rows:,}",
                 encoding=dataset.encoding or "-",
             )
@@ -68,11 +71,18 @@ def show_check(out: Console, report: CheckReport) -> None:
         out.print(", ".join(words))
     if report.errors:
         key, style = "cli.check.errors", "bad"
+    elif any(problem.code == MODEL_UNVERIFIED for problem in report.problems):
+        key, style = "cli.check.unverified", "warn"
     elif report.warnings:
         key, style = "cli.check.warnings", "warn"
     else:
         key, style = "cli.check.clean", "good"
-    out.print(Text(text(key, errors=report.errors, warnings=report.warnings), style))
+    errors, warnings = _counted(report.errors, "error"), _counted(report.warnings, "warning")
+    out.print(Text(text(key, errors=errors, warnings=warnings), style))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def show_problems(out: Console, problems: Sequence[Problem]) -> None:
@@ -88,7 +98,7 @@ def show_problems(out: Console, problems: Sequence[Problem]) -> None:
                 (place, "bold"),
                 ": ",
                 (problem.severity, _STYLES[problem.severity]),
-                f": {problem.message} ",
+                f": {_without_file(problem)} ",
                 (f"[{problem.code}]", "dim"),
             ),
             soft_wrap=True,
@@ -99,3 +109,12 @@ def show_problems(out: Console, problems: Sequence[Problem]) -> None:
             told.add(problem.hint)
     if len(problems) > PROBLEMS_SHOWN:
         out.print(text("cli.check.more", count=len(problems) - PROBLEMS_SHOWN), style="hint")
+
+
+def _without_file(problem: Problem) -> str:
+    """The sentence without the file's name at its start, which the place has just told."""
+    rest = problem.message.removeprefix(problem.file)
+    if rest == problem.message or rest[:1] not in (" ", ":", ","):
+        return problem.message
+    rest = rest.removeprefix(f", line {problem.line}").lstrip(" :,")
+    return rest or problem.message

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from tunesmith.core.problems import Problem
 
+MODEL_UNVERIFIED = "project.modelUnverified"
+"""Code of the warning that only the hub knows whether the base model exists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Project:

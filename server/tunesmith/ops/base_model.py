@@ -53,6 +53,17 @@ def check_model(root: Path, model: str) -> LocalModel | None:
     raise ProjectError("project.modelUnknown", model=model, near=", ".join(near))
 
 
+def is_unverified(root: Path, model: str) -> bool:
+    """Return whether only the Hugging Face hub can say that `model` exists.
+
+    For a model that check_model takes: one of the catalogue is known, a fetched one is here.
+    """
+    if not _HUB_ID.fullmatch(model) or any(model == listed.name for listed in models()):
+        return False
+    cached = root / "model-cache" / model.replace("/", "--") / _COMPLETE
+    return not (root / model).is_dir() and not cached.is_file()
+
+
 async def push_model(files: Files, model: LocalModel, reporter: Reporter) -> None:
     """Bring a model folder from outside the project to the share; one inside comes with the sync.
 

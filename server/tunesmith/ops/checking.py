@@ -13,11 +13,11 @@ from tunesmith.core.errors import ProjectError, TunesmithError
 from tunesmith.core.json_values import at, items, mapping, whole, words
 from tunesmith.core.messages import text
 from tunesmith.core.problems import Problem
-from tunesmith.core.project import CheckReport, DatasetSummary
+from tunesmith.core.project import MODEL_UNVERIFIED, CheckReport, DatasetSummary
 from tunesmith.core.reporter import Step
 from tunesmith.core.run_config import FILE
 from tunesmith.core.run_request import inputs_of
-from tunesmith.ops.base_model import check_model
+from tunesmith.ops.base_model import check_model, is_unverified
 from tunesmith.ops.dataset_file import check_dataset
 from tunesmith.ops.session import azurebox_home
 from tunesmith.workspace.infra_files import parameter_problems
@@ -39,11 +39,10 @@ async def check_project(ctx: Context, folder: str, dataset: str | None) -> Check
     project = read_project(folder)
     inputs = inputs_of(project.config.values)
     max_seq_len = whole(at(project.config.values, "passes", "finetune", "max_seq_len")) or None
-    problems = [
-        *project.problems,
-        *parameter_problems(project.root),
-        *_model_problems(project, inputs.model),
-    ]
+    of_model = _model_problems(project, inputs.model)
+    # Without the model there is no tokenizer: that it is not there was said, and is not said twice.
+    has_model = bool(inputs.model) and not of_model
+    problems = [*project.problems, *parameter_problems(project.root), *of_model]
     eval_file = words(at(project.config.values, "passes", "finetune", "eval_dataset_path"))
     named = [dataset] if dataset else [n for n in (inputs.dataset, eval_file) if n]
     summaries: list[DatasetSummary] = []
@@ -54,7 +53,7 @@ async def check_project(ctx: Context, folder: str, dataset: str | None) -> Check
             check_dataset, file, shown_as=name, max_seq_len=max_seq_len
         )
         summary, found = checked.summary, list(checked.problems)
-        if not checked.has_errors and project.config.is_usable:
+        if not checked.has_errors and project.config.is_usable and has_model:
             summary, found = await _with_tokens(ctx, project, file, max_seq_len, summary, found)
         summaries.append(summary)
         problems += found
@@ -70,14 +69,18 @@ async def check_project(ctx: Context, folder: str, dataset: str | None) -> Check
 def _model_problems(project: ProjectFolder, model: str) -> list[Problem]:
     if not model:
         return []  # the config's own check has said so
+    document = project.config.document
+    place = document.position(("input_model", "model_path")) if document else None
+    line, column = (place.line, place.column) if place else (0, 0)
     try:
         check_model(project.root, model)
     except ProjectError as e:
-        document = project.config.document
-        place = document.position(("input_model", "model_path")) if document else None
-        line, column = (place.line, place.column) if place else (0, 0)
         return [Problem(FILE, line, column, "error", e.code, e.message, e.hint)]
-    return []
+    if not is_unverified(project.root, model):
+        return []
+    message = text("problems.project.modelUnverified.message", model=model)
+    hint = text("problems.project.modelUnverified.hint", model=model)
+    return [Problem(FILE, line, column, "warning", MODEL_UNVERIFIED, message, hint)]
 
 
 async def _with_tokens(

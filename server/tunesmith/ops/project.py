@@ -36,9 +36,16 @@ class Check(ProjectParams):
 @operation("project/create", Create, CreatedProject)
 async def create(ctx: Context, p: Create) -> CreatedProject:
     """Make a project folder from the template."""
+    from pathlib import Path
+
+    from tunesmith.core.messages import text
+    from tunesmith.ops.base_model import is_unverified
     from tunesmith.ops.scaffolding import create_project
 
-    return create_project(p.folder, model=p.model, dataset=p.dataset, values=p.values)
+    created = create_project(p.folder, model=p.model, dataset=p.dataset, values=p.values)
+    if is_unverified(Path(created.folder), created.model):
+        ctx.reporter.warn(text("problems.project.modelUnverified.message", model=created.model))
+    return created
 
 
 @operation("project/describe", ProjectParams, Project)

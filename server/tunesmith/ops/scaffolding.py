@@ -11,6 +11,7 @@ from pathlib import Path
 from tunesmith.core.errors import ProjectError
 from tunesmith.core.form_values import field_schema, parse_value
 from tunesmith.core.json_values import at, items, mapping, words
+from tunesmith.core.messages import text
 from tunesmith.core.project import CreatedProject
 from tunesmith.core.project_name import project_name
 from tunesmith.core.run_config import FILE, SCHEMA_FILE
@@ -71,7 +72,13 @@ def _form_edits(values: Mapping[str, str]) -> list[Edit]:
 
 def _model(model: str) -> str:
     """Return the model as the config names it: a folder by its full path, checked to be a model."""
-    local = check_model(Path.cwd(), model)
+    try:
+        local = check_model(Path.cwd(), model)
+    except ProjectError as e:
+        # There is no config file to mend yet.
+        key = {"project.modelMissing": "chosenModelMissing"}.get(e.code, "chosenModelUnknown")
+        e.hint = text(f"errors.project.{key}.hint", **e.context)
+        raise
     return str(local.folder) if local else model
 
 

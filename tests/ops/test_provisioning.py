@@ -214,8 +214,11 @@ async def test_an_unknown_parameter_is_named(ctx, fresh_project):
         fresh_project / "infra/provision/finetuning.parameters.json",
         lambda c: c["parameters"].update(acaJobNam={"value": "x"}),
     )
-    planned = await infra.plan(ctx, Kind(project=str(fresh_project)))
-    assert any("acaJobNam" in warning for warning in planned.plan.warnings)
+    with pytest.raises(InfraError) as caught:
+        await infra.plan(ctx, Kind(project=str(fresh_project)))
+    assert caught.value.code == "infra.parametersInvalid"
+    assert "acaJobNam" in caught.value.message
+    assert "acaJobName" in caught.value.hint
 
 
 async def test_a_parameter_that_the_template_refuses(ctx, fresh_project):
@@ -225,7 +228,7 @@ async def test_a_parameter_that_the_template_refuses(ctx, fresh_project):
     )
     with pytest.raises(InfraError) as caught:
         await infra.apply(ctx, Apply(project=str(fresh_project)))
-    assert caught.value.code == "infra.invalid"
+    assert caught.value.code == "infra.parametersInvalid"
     assert "storageAccountName" in caught.value.message
     assert config(fresh_project)["ACA_JOB_NAME"] is None
 

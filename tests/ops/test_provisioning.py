@@ -176,6 +176,23 @@ async def test_a_copied_config_does_not_take_the_other_projects_resources(
         assert caught.value.code == "infra.otherProject"
 
 
+async def test_in_a_group_of_the_users_a_copied_config_owns_nothing(ctx, fresh_project, tmp_path):
+    from tunesmith.ops.session import open_session
+
+    params = ProjectParams(project=str(fresh_project))
+    async with open_session(ctx, params) as session:
+        name, _ = await session.group()
+        await session.cloud.provisioner.ensure_group(name, "westus3", {})
+    await infra.apply(ctx, Apply(project=str(fresh_project)))
+    other = make_project(tmp_path / "other")
+    shutil.copy(fresh_project / "infra/finetuning.config.json", other / "infra")
+    planned = await infra.destroy(ctx, Destroy(project=str(other), dry_run=True))
+    assert {row.action for row in planned.plan.rows} == {"keep"}
+    planned = await infra.destroy(ctx, Destroy(project=str(fresh_project), dry_run=True))
+    assert {row.action for row in planned.plan.rows} == {"delete"}
+    await infra.destroy(ctx, Destroy(project=str(fresh_project)))
+
+
 async def test_a_broken_config_is_not_taken_for_nothing(ctx, fresh_project):
     from tunesmith.ops import run
     from tunesmith.ops.run import Start

@@ -405,6 +405,17 @@ def test_a_file_that_may_not_be_written_is_a_sentence_and_1(bench: Bench):
     assert "TUNESMITH_HOME" in ended.err
 
 
+def test_a_state_folder_that_cannot_be_made_is_a_sentence_and_1(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(ctx, p):
+        raise FileNotFoundError(2, "No such file or directory", "/nowhere/state/azurebox")
+
+    monkeypatch.setenv("TUNESMITH_HOME", "/nowhere/state")
+    bench.answer("run/list", refuse)
+    assert bench.run("run", "list").code == 1
+
+
 def test_a_working_directory_that_is_gone_is_a_sentence_and_1(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -61,7 +61,11 @@ def disk_refusal(error: OSError) -> TunesmithError | None:
         Path.cwd()
     except OSError:
         return ProjectError("project.folderGone")
-    if error.errno not in _DISK_REFUSES or error.filename is None:
+    if error.filename is None:
+        return None
+    in_state = Path(os.fsdecode(error.filename)).is_relative_to(user_home())
+    # The state folder is made when it is missing, so a missing one could not be made.
+    if error.errno not in _DISK_REFUSES and not (in_state and error.errno == errno.ENOENT):
         return None
     return ProjectError("project.pathRefused", path=error.filename, reason=error.strerror)
 

@@ -14,7 +14,12 @@ from tunesmith.core.plan import Plan, PlanRow
 from tunesmith.core.reporter import Step
 from tunesmith.ops.provisioning import deployment_name
 from tunesmith.ops.session import PROJECT_TAG, Session
-from tunesmith.workspace.infra_files import clear_outputs, has_outputs, load_template
+from tunesmith.workspace.infra_files import (
+    check_writable,
+    clear_outputs,
+    has_outputs,
+    load_template,
+)
 
 _ORDER = (
     "microsoft.app/containerapps",
@@ -79,6 +84,7 @@ async def plan_destroy(session: Session) -> Doomed:
 async def apply_destroy(session: Session, doomed: Doomed) -> None:
     """Delete, then clear infra/*.config.json. Doing it again after an interruption goes on."""
     provisioner, reporter = session.cloud.provisioner, session.ctx.reporter
+    check_writable(session.project.root)
     total = len(doomed.resources) + int(doomed.whole_group)
     for index, (resource_id, api_version) in enumerate(doomed.resources):
         reporter.step(

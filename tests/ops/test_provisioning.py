@@ -191,6 +191,10 @@ async def test_in_a_group_of_the_users_a_copied_config_owns_nothing(ctx, fresh_p
     planned = await infra.destroy(ctx, Destroy(project=str(fresh_project), dry_run=True))
     assert {row.action for row in planned.plan.rows} == {"delete"}
     await infra.destroy(ctx, Destroy(project=str(fresh_project)))
+    # Other tests' projects are named alike; a group that is nobody's would be taken for theirs.
+    async with open_session(ctx, params) as session:
+        assert await session.cloud.provisioner.group(name)
+        await session.cloud.provisioner.delete_group(name)
 
 
 async def test_a_broken_config_is_not_taken_for_nothing(ctx, fresh_project):

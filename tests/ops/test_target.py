@@ -94,7 +94,7 @@ async def test_doctor_names_every_check_and_a_fix_for_what_is_wrong(ctx):
     report = await doctor.doctor(ctx, Doctor())
     names = [f.name for f in report.findings]
     assert names == [
-        "system", "python", "disk", "memory", "mounts", "images", "azurebox", "node",
+        "system", "python", "state", "disk", "memory", "mounts", "images", "azurebox", "node",
     ]  # fmt: skip
     assert all(f.fix for f in report.findings if f.state != "ok")
     assert report.healthy == all(f.state != "error" for f in report.findings)
